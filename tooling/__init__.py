@@ -1,0 +1,1 @@
+"""What the noxfile and the workflows know about this workspace: no session, no package code."""
