@@ -1,0 +1,289 @@
+"""Backward: from results to causes, by falling number, each node once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tt_tensor import OpEvent, ops
+from tt_tensor._modes import observers
+
+from ._modes import anomaly, enable_grad, no_grad
+from ._rules import identity
+from ._tape import Leaf, Node, SegmentOutput, Value, changes, describe
+
+if TYPE_CHECKING:
+    from ._tensor import Tensor
+
+Target = Node | Leaf
+
+
+def unbroadcast(g: Value, shape: tuple[int, ...], name: str) -> Value:
+    """Sum a gradient over the dimensions along which its value was stretched."""
+    extra = g.ndim - len(shape)
+    if extra > 0:
+        g = g.sum(axis=tuple(range(extra)))
+    stretched = tuple(
+        d for d, (n, full) in enumerate(zip(shape, g.shape, strict=False)) if n != full
+    )
+    if extra < 0 or any(shape[d] != 1 for d in stretched):
+        raise RuntimeError(
+            f"the derivative of {name} gave a gradient of shape {g.shape} for an input of "
+            f"shape {shape}"
+        )
+    return g.sum(axis=stretched, keepdims=True) if stretched else g
+
+
+def walk(
+    roots: Sequence[tuple[Target, Value]],
+    *,
+    retain: bool,
+    record: bool,
+    wanted: Sequence[Target] | None = None,
+) -> dict[Target, Value]:
+    """Carry gradients from ``roots`` back through the graph.
+
+    Args:
+        roots: Nodes and the gradients they start with: arrays, or tensors with ``record``.
+        retain: Keep what the nodes saved, for another walk.
+        record: Run the derivatives on tensors, so that they are recorded in their turn.
+        wanted: Nodes whose gradients to return; None adds those of leaves to ``leaf.grad``.
+
+    Returns:
+        The gradients of ``wanted``.
+    """
+    # Slopes may be infinite where values are not, as sqrt's at 0; detect_anomaly finds NaN.
+    quiet = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+    with quiet, enable_grad() if record else no_grad():
+        return _Walk(retain, record, wanted).run(roots)
+
+
+class _Walk:
+    __slots__ = (
+        "found", "grads", "heap", "lowest", "owned", "record", "retain", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, retain: bool, record: bool, wanted: Sequence[Target] | None) -> None:
+        self.retain = retain
+        self.record = record
+        self.wanted = None if wanted is None else set(wanted)
+        self.lowest = min((node.number for node in wanted), default=0) if wanted else 0
+        self.grads: dict[Target, Value] = {}
+        self.owned: set[Target] = set()  # whose gradient is an array that nothing else refers to
+        self.heap: list[tuple[int, Node]] = []  # nodes to visit, latest first
+        self.found: dict[Target, Value] = {}
+
+    def run(self, roots: Sequence[tuple[Target, Value]]) -> dict[Target, Value]:
+        for node, g in roots:
+            self.add(node, g)
+        heap, grads, owned = self.heap, self.grads, self.owned
+        record, retain, lowest = self.record, self.retain, self.lowest
+        selective = self.wanted is not None
+        watching, strict = observers.get(), anomaly.get()
+        kind = _tensor_class() if record else np.ndarray
+        following: Node | None = None  # the latest node, kept out of the heap: chains need none
+        while True:
+            if following is None:
+                if not heap:
+                    break
+                node = heappop(heap)[1]
+            else:
+                node, following = following, None
+            g = grads.pop(node, None)
+            if g is None:
+                continue  # went along with another output of its segment
+            if selective or node.watched is not None:
+                g = self.visit(node, g)
+            plan = node.plan
+            if plan is None:
+                self.expand(node, g)
+                continue
+            start = perf_counter() if watching else 0.0
+            parents, saved = node.parents, node.saved
+            if saved:
+                if changes.by_owner:
+                    node.check_unchanged()
+                if record:
+                    saved = lift(node)
+            pieces: Any = None
+            if record and plan.rule.composite is not None:
+                pieces = _through_composite(node, g, saved)
+            elif plan.joint is not None:
+                vjp, sources = plan.joint
+                pieces = vjp(g, *node.arguments(0, sources, saved))
+            for i, vjp, sources in plan.steps:
+                parent = parents[i]
+                if vjp is identity:
+                    piece, shape, dtype = g, node.shape, node.dtype
+                else:
+                    if pieces is not None:
+                        piece = pieces[i]
+                    elif sources:
+                        piece = vjp(g, *node.arguments(i, sources, saved))
+                    else:
+                        piece = vjp(g)
+                    if type(piece) is not kind:
+                        piece = np.asarray(piece)
+                        piece = kind._wrap(piece) if record else piece
+                    shape, dtype = piece.shape, piece.dtype
+                    if strict:
+                        _refuse_nan(node, i, piece)
+                if shape != parent.shape:
+                    piece = unbroadcast(piece, parent.shape, node.op.name)
+                if dtype is not parent.dtype and dtype != parent.dtype:
+                    piece = ops.CAST(piece, dtype=parent.dtype)
+                # As add() does; written out, for it runs on every edge of every graph.
+                before = grads.get(parent)
+                if before is None:
+                    number = parent.number
+                    if number < lowest:
+                        continue
+                    grads[parent] = piece
+                    if type(parent) is not Leaf:
+                        if heap and -heap[0][0] > number:
+                            heappush(heap, (-number, parent))
+                        elif following is None:
+                            following = parent
+                        elif number > following.number:
+                            heappush(heap, (-following.number, following))
+                            following = parent
+                        else:
+                            heappush(heap, (-number, parent))
+                    if piece is not g and not record and piece.base is None:
+                        owned.add(parent)
+                elif parent in owned:
+                    np.add(before, piece, before)
+                else:
+                    total = before + piece
+                    if not record:
+                        total = total if type(total) is kind else np.asarray(total)
+                        owned.add(parent)
+                    grads[parent] = total
+            if watching:
+                seconds = perf_counter() - start
+                shapes = tuple(() if p is None else p.shape for p in parents)
+                event = OpEvent(node.op, (g,), None, node.params, "backward", seconds, shapes)
+                for callback in watching:
+                    callback(event)
+            if not retain:
+                node.plan, node.saved, node.parents = None, (), ()
+        for target, g in grads.items():
+            self.finish(target, g)
+        return self.found
+
+    def add(self, target: Target, g: Value) -> None:
+        """Add a gradient, which others may refer to, to what a node has received so far."""
+        before = self.grads.get(target)
+        if before is not None:
+            self.grads[target] = before + g if self.record else np.asarray(before + g)
+            if not self.record:
+                self.owned.add(target)
+        elif target.number >= self.lowest:
+            if isinstance(target, Node):
+                heappush(self.heap, (-target.number, target))
+            self.grads[target] = g
+
+    def visit(self, node: Target, g: Value) -> Value:
+        """Run a node's hooks on its gradient, and keep the gradient where that was asked for."""
+        watched = node.watched
+        if watched is not None:
+            tensor = _tensor_class()
+            for hook in list(watched.hooks.values()):
+                changed = hook(g if self.record else tensor._wrap(g))
+                if changed is not None:
+                    if changed.shape != node.shape:
+                        raise ValueError(
+                            f"hook: expected a gradient of shape {node.shape}, got {changed.shape}"
+                        )
+                    g = changed if self.record else changed._array
+                    self.owned.discard(node)
+        if self.wanted is not None and node in self.wanted:
+            self.found[node] = g
+        if watched is not None and watched.retains:
+            watched.grad = g if self.record else _tensor_class()._wrap(g.copy())
+        return g
+
+    def finish(self, leaf: Target, g: Value) -> None:
+        """Hand a leaf its gradient, now that every part of it has come."""
+        assert isinstance(leaf, Leaf)
+        g = self.visit(leaf, g)
+        if self.wanted is not None:
+            return
+        tensor = _tensor_class()
+        if leaf.grad is None:
+            leaf.grad = g if self.record else tensor._wrap(g if leaf in self.owned else g.copy())
+        elif self.record or leaf.grad.requires_grad:
+            leaf.grad = leaf.grad + (g if self.record else tensor._wrap(g))
+        else:
+            leaf.grad += g
+        if leaf.watched is not None:
+            for callback in list(leaf.watched.after.values()):
+                callback()
+
+    def expand(self, node: Node, g: Value) -> None:
+        """Let a segment go backward by itself, with the gradients of all its outputs."""
+        segment = node.segment if isinstance(node, SegmentOutput) else None
+        if segment is None or not isinstance(node, SegmentOutput):
+            raise RuntimeError(
+                f"backward has already passed {node.op.name} and released what it saved; "
+                "call backward(retain_graph=True) the first time"
+            )
+        given = {node.index: g}
+        for other in segment.outputs:
+            if other is not node and other in self.grads:
+                given[other.index] = self.visit(other, self.grads.pop(other))
+        for target, piece in segment.expand(given, self.record, self.retain):
+            self.add(target, piece)
+        if not self.retain:
+            for output in segment.outputs:
+                output.release()
+
+
+def lift(node: Node) -> tuple[Any, ...]:
+    """Return a node's saved values as the tensors they were, with their history."""
+    plan = node.plan
+    assert plan is not None
+    tensor = _tensor_class()
+    count = len(node.parents)
+    lifted = list(node.saved)
+    for k, place in enumerate(plan.places):
+        value = lifted[k]
+        if place <= count and isinstance(value, np.ndarray):
+            lifted[k] = tensor._wrap(value)
+            lifted[k]._node = node.parents[place] if place < count else node
+    return tuple(lifted)
+
+
+def _through_composite(node: Node, g: Tensor, saved: tuple[Any, ...]) -> Any:
+    """Differentiate an op's composite of plain ops in place of its own derivative."""
+    plan = node.plan
+    assert plan is not None and plan.rule.composite is not None
+    # Proxies stand for the inputs, so that the gradients stop there.
+    proxies = [
+        value.clone() if i < len(plan.needs) and plan.needs[i] else value
+        for i, value in enumerate(saved[: len(plan.needs)])
+    ]
+    out = plan.rule.composite(*proxies, **node.params)
+    wanted = [(i, proxies[i]._node) for i, needed in enumerate(plan.needs) if needed]
+    found = _Walk(True, True, [target for _, target in wanted]).run([(out._node, g)])
+    zeros = {i: np.zeros(target.shape, target.dtype) for i, target in wanted if target not in found}
+    return {i: found[target] if target in found else zeros[i] for i, target in wanted}
+
+
+def _refuse_nan(node: Node, index: int, piece: Value) -> None:
+    if np.isnan(getattr(piece, "_array", piece)).any():
+        names = node.op.inputs
+        name = names[0][1:] + f"[{index}]" if names[0].startswith("*") else names[index]
+        raise RuntimeError(
+            f"backward of {node.op.name}{describe(node.place)} gave NaN as the gradient of its "
+            f"input {name!r}, of shape {piece.shape}"
+        )
+
+
+def _tensor_class() -> type[Tensor]:
+    from ._tensor import Tensor
+
+    return Tensor
