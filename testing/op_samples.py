@@ -13,7 +13,6 @@ Rng = np.random.Generator
 Draw = Callable[[Rng, tuple[int, ...]], Array]
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
 Samples = Callable[[Rng], list[Sample]]
-Call = Callable[..., Sample]
 
 
 def call(*args: Any, **kwargs: Any) -> Sample:
@@ -46,6 +45,15 @@ def distinct(rng: Rng, shape: tuple[int, ...]) -> Array:
     """Numbers of which no two are closer than 0.1."""
     size = int(np.prod(shape))
     return np.asarray((rng.permutation(size) - size / 2 + 0.3) * 0.37).reshape(shape)
+
+
+def spread(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Numbers on both sides of where formulas for small and large arguments meet."""
+    return np.asarray(rng.uniform(-7.0, 7.0, shape))
+
+
+def odd(rng: Rng, shape: tuple[int, ...]) -> Array:
+    return np.asarray(rng.choice([0.0, 1.5, np.nan, np.inf, -np.inf], shape))
 
 
 def truth(rng: Rng, shape: tuple[int, ...]) -> Array:
@@ -112,19 +120,15 @@ def apart(rng: Rng) -> list[Sample]:
     return [*made, call(distinct(rng, (2, 3)), 0.05), call(0.05, distinct(rng, (3, 2)).T)]
 
 
-def each_way(draw: Draw, *rows: tuple[tuple[int, ...], dict[str, Any]]) -> Samples:
-    """One argument of each shape, with the keyword arguments beside it."""
+def reduced(draw: Draw, least: int = 0, **more: Any) -> Samples:
+    """A reduction over all, one or several dimensions, negative ones, keeping them or not.
 
-    def samples(rng: Rng) -> list[Sample]:
-        return [call(draw(rng, shape), **kwargs) for shape, kwargs in rows]
-
-    return samples
-
-
-def reduced(draw: Draw, **more: Any) -> Samples:
-    """A reduction over all, one or several dimensions, negative ones, keeping them or not."""
+    Args:
+        draw: How values are drawn.
+        least: How many elements each result must be made of.
+        **more: Keyword arguments of every call.
+    """
     ways: list[tuple[tuple[int, ...], dict[str, Any]]] = [
-        ((), {}),
         ((4,), {}),
         ((2, 3), {}),
         ((2, 3), {"dim": 0}),
@@ -133,40 +137,35 @@ def reduced(draw: Draw, **more: Any) -> Samples:
         ((2, 3, 4), {"dim": (-1, 0), "keepdim": True}),
         ((2, 3, 4), {"dim": [1]}),
         ((2, 3), {"keepdim": True}),
-        ((3, 0, 2), {"dim": 0}),
+        ((2, 0, 3), {"dim": 0}),
     ]
-    rows = each_way(draw, *[(shape, {**kwargs, **more}) for shape, kwargs in ways])
+    if least < 2:
+        ways += [((), {}), ((1,), {"dim": 0})]
+    if least < 1:
+        ways += [((0,), {}), ((2, 0), {"dim": 1})]
 
     def samples(rng: Rng) -> list[Sample]:
-        view = draw(rng, (4, 3)).T
-        return [*rows(rng), call(view, dim=1, **more)]
+        made = [call(draw(rng, shape), **kwargs, **more) for shape, kwargs in ways]
+        return [*made, call(draw(rng, (4, 3)).T, dim=1, **more)]
 
     return samples
 
 
-def along(draw: Draw, **more: Any) -> Samples:
+def along(draw: Draw) -> Samples:
     """An op along one dimension: each of them, a long one, a view, 0-d."""
-    rows = each_way(
-        draw,
-        ((), {"dim": 0, **more}),
-        ((4,), {"dim": 0, **more}),
-        ((2, 3), {"dim": 0, **more}),
-        ((2, 3), {"dim": -1, **more}),
-        ((2, 3, 4), {"dim": 1, **more}),
-        ((2, 40), {"dim": 1, **more}),
-        ((2, 0), {"dim": 1, **more}),
-    )
+    shapes = [(), (4,), (2, 3), (2, 3), (2, 3, 4), (2, 40), (2, 0)]
+    dims = [0, 0, 0, -1, 1, 1, 1]
 
     def samples(rng: Rng) -> list[Sample]:
-        view = draw(rng, (4, 3)).T
-        return [*rows(rng), call(view, dim=-1, **more)]
+        made = [call(draw(rng, n), dim=dim) for n, dim in zip(shapes, dims, strict=True)]
+        return [*made, call(draw(rng, (4, 3)).T, dim=-1)]
 
     return samples
 
 
-def calls(*makers: Callable[[Rng], Sample]) -> Samples:
-    """Calls made one by one."""
-    return lambda rng: [make(rng) for make in makers]
+def with_kwargs(draw: Draw, **kwargs: Any) -> Samples:
+    """One argument, and the same keyword arguments beside it each time."""
+    return lambda rng: [call(*args, **kwargs) for args, _ in unary(draw)(rng)]
 
 
 def shaped(draw: Draw, *rows: tuple[Any, ...]) -> Samples:
@@ -197,13 +196,17 @@ def indexed(*rows: tuple[tuple[int, ...], Any]) -> Samples:
     return lambda rng: [call(real(rng, shape), index) for shape, index in rows]
 
 
+# Indices that only NumPy takes, or takes in another way than PyTorch.
+NUMPY_INDICES: Sequence[tuple[tuple[int, ...], Any]] = (
+    ((4,), slice(None, None, -2)),
+    ((2, 3, 4), (1, None, np.array([2, 2, 0]))),
+)
 # Basic, boolean and advanced indexing, with repeated places.
 INDICES: Sequence[tuple[tuple[int, ...], Any]] = (
     ((), ()),
     ((), None),
     ((4,), 2),
     ((4,), -1),
-    ((4,), slice(None, None, -2)),
     ((3, 4), (slice(1, None), 0)),
     ((3, 4), (..., None, slice(2))),
     ((2, 3, 4), (0, ..., -1)),
@@ -216,11 +219,245 @@ INDICES: Sequence[tuple[tuple[int, ...], Any]] = (
     ((3, 4), (np.array([[0], [2]]), np.array([1, 1, 3]))),
     ((2, 3, 4), (np.array([0, 0]), slice(None), np.array([3, 3]))),
     ((2, 3, 4), (..., np.array([1, 1]))),
-    ((2, 3, 4), (1, None, np.array([2, 2, 0]))),
     ((2, 3), np.array([[True, False, True], [False, False, True]])),
     ((2, 3), (slice(None), np.array([True, False, True]))),
     ((3, 2), np.array([False, False, False])),
     ((3, 2), (np.array([True, False, True]), np.array([0, 0]))),
     ((4,), np.array([], dtype=np.int64)),
     ((3, 4), np.array(1)),
+    ((3,), True),
+    ((2, 3), (False, 1)),
 )
+
+
+# Calls of single ops.
+
+
+def powers(rng: Rng) -> list[Sample]:
+    return [
+        *binary(positive, real)(rng),
+        *[call(nonzero(rng, (2, 3)), n) for n in (2, 3, 4, -1, 0, 1.0)],
+        *[call(positive(rng, (3,)), n) for n in (0.5, -0.5, 2.7, np.array(1.5))],
+    ]
+
+
+def remainders(rng: Rng) -> list[Sample]:
+    """Dividends that keep away from the multiples of their divisors."""
+    divisors = [rng.choice([-2.0, 2.0, 3.0], shape) for shape in [(), (3,), (2, 3), (2, 1)]]
+    made = [call(_between(rng, (2, 3), d), d) for d in divisors]
+    return [*made, call(fraction(rng, (3, 2)).T, 0.5), call(7.3, np.array([2.0, -3.0]))]
+
+
+def _between(rng: Rng, shape: tuple[int, ...], divisor: Array) -> Array:
+    return np.asarray((rng.integers(-3, 3, shape) + rng.uniform(0.2, 0.8, shape)) * divisor)
+
+
+def limits(rng: Rng) -> list[Sample]:
+    values = fraction(rng, (2, 3))
+    return [
+        call(values, -1.0, 1.0),
+        call(values, 0),
+        call(values, None, 0.5),
+        call(values.T, -1.0, None),
+        call(np.array(0.3), 0.0, 1.0),
+        call(np.zeros((0, 2)), 0.0, 1.0),
+    ]
+
+
+def casts(rng: Rng) -> list[Sample]:
+    return [call(real(rng, shape), np.dtype(np.float32)) for shape in [(), (3,), (2, 0), (2, 3)]]
+
+
+def rounded(rng: Rng) -> list[Sample]:
+    more = [call(fraction(rng, (2, 3)), decimals=n) for n in (1, 2, -1)]
+    return [*unary(fraction)(rng), call(np.array([0.5, 1.5, 2.5, -0.5])), *more]
+
+
+def chosen(rng: Rng) -> list[Sample]:
+    return [
+        call(truth(rng, (2, 3)), real(rng, (2, 3)), real(rng, (2, 3))),
+        call(truth(rng, (3,)), real(rng, (2, 1)), real(rng, ())),
+        call(truth(rng, (2, 1)), real(rng, (3,)), 0.5),
+        call(truth(rng, ()), 0.5, real(rng, (2, 3)).T),
+        call(truth(rng, (0,)), real(rng, (1,)), 0.0),
+    ]
+
+
+def slopes(rng: Rng) -> list[Sample]:
+    more = [call(nonzero(rng, (2, 3)), slope) for slope in (0.1, -0.5, 2.0, 0.0)]
+    return [*unary(nonzero)(rng), *more]
+
+
+def picked(rng: Rng) -> list[Sample]:
+    """One dimension at most, and equal values, of which the first counts."""
+    return [
+        call(distinct(rng, (2, 3))),
+        call(distinct(rng, (2, 3)), 0),
+        call(distinct(rng, (2, 3)), dim=-1, keepdim=True),
+        call(np.array(1.0)),
+        call(np.array(1.0), 0),
+        call(np.array([1.0, 3.0, 3.0, 1.0]), 0),
+        call(np.zeros((0, 3)), 1),
+        call(distinct(rng, (3, 2)).T, 1),
+    ]
+
+
+def views(rng: Rng) -> list[Sample]:
+    return [
+        call(real(rng, (6,)), (2, 3)),
+        call(real(rng, (2, 3)), (-1,)),
+        call(real(rng, ()), (1, 1)),
+        call(real(rng, (4, 3))[::2], (2, 1, 3)),
+        call(real(rng, (0, 3)), (3, 0)),
+    ]
+
+
+def joined(*shapes: list[tuple[int, ...]], **kwargs: Any) -> Samples:
+    """Lists of tensors of given shapes, the last of each list a view."""
+
+    def samples(rng: Rng) -> list[Sample]:
+        return [
+            call([*[real(rng, n) for n in row[:-1]], real(rng, row[-1][::-1]).T], **kwargs)
+            for row in shapes
+        ]
+
+    return samples
+
+
+def written(rng: Rng) -> list[Sample]:
+    once = [row for row in (*INDICES, *NUMPY_INDICES) if not _repeats(*row)]
+    rows = [(real(rng, shape), index) for shape, index in once]
+    return [
+        *[call(x, real(rng, x[index].shape), index) for x, index in rows],
+        *[call(x, 0.5, index) for x, index in rows],
+        call(real(rng, (2, 3)), real(rng, (1,)), slice(None)),
+        call(real(rng, (2, 3)), np.array(2.0), ...),
+    ]
+
+
+def _repeats(shape: tuple[int, ...], index: Any) -> bool:
+    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
+    return bool(np.unique(places).size < places.size)
+
+
+def unindexed(rng: Rng) -> list[Sample]:
+    rows = [
+        (np.zeros(shape)[index].shape, index, shape) for shape, index in (*INDICES, *NUMPY_INDICES)
+    ]
+    return [call(real(rng, own), index, shape) for own, index, shape in rows]
+
+
+def gathered(rng: Rng) -> list[Sample]:
+    return [
+        call(real(rng, (4,)), 0, np.array([3, 0, 0, 1])),
+        call(real(rng, (3, 4)), 0, rng.integers(0, 3, (2, 4))),
+        call(real(rng, (3, 4)), -1, rng.integers(0, 4, (2, 7))),
+        call(real(rng, (2, 3, 2)), 1, rng.integers(0, 3, (2, 2, 1))),
+        call(real(rng, (4, 3)).T, 1, rng.integers(0, 4, (3, 2))),
+        call(real(rng, ()), 0, np.array(0)),
+        call(real(rng, (2, 3)), 1, np.zeros((2, 0), int)),
+    ]
+
+
+def scattered(rng: Rng) -> list[Sample]:
+    return [call(*args, real(rng, args[-1].shape)) for args, _ in gathered(rng)]
+
+
+def taken(rng: Rng) -> list[Sample]:
+    return [
+        call(real(rng, (2, 3)), np.array([0, 5, 5, -1])),
+        call(real(rng, (3, 2)).T, np.array([[0, 1], [1, 4]])),
+        call(real(rng, ()), np.array(0)),
+        call(real(rng, (2, 3)), np.array([], dtype=np.int64)),
+        call(real(rng, (4, 3)), np.array([[0, 1], [1, 3]]), dim=0),
+        call(real(rng, (2, 4)), np.array([3, 3]), dim=-1),
+    ]
+
+
+def selected(rng: Rng) -> list[Sample]:
+    return [
+        call(real(rng, (4, 3)), 0, np.array([0, 3, 3])),
+        call(real(rng, (2, 3, 4)), -2, np.array([2, 0])),
+        call(real(rng, (2, 3)).T, 1, np.array([1])),
+        call(real(rng, (2, 3)), 0, np.array([], dtype=np.int64)),
+    ]
+
+
+def matrices(rng: Rng) -> list[Sample]:
+    shapes = [(3, 3), (2, 4), (2, 3, 3), (0, 2)]
+    more = [call(real(rng, (4, 3)).T, k) for k in (-1, 1, 7)]
+    return [*[call(real(rng, shape)) for shape in shapes], *more]
+
+
+def sorted_ways(rng: Rng) -> list[Sample]:
+    return [
+        call(distinct(rng, (5,))),
+        call(distinct(rng, (2, 3)), 0),
+        call(distinct(rng, (2, 3, 2)), dim=1, descending=True),
+        call(distinct(rng, (4, 3)).T, -1, True),
+        call(distinct(rng, ())),
+        call(np.zeros((2, 0))),
+    ]
+
+
+def sorted_with_equals(rng: Rng) -> list[Sample]:
+    """Equal elements keep their order where that is asked for."""
+    equals = [np.array([2.0, 1.0, 2.0, 1.0]), rng.integers(0, 3, 40) * 1.0]
+    ways = [{"stable": True}, {"stable": True, "descending": True}]
+    return [*sorted_ways(rng), *[call(x, **way) for x in equals for way in ways]]
+
+
+def topped(rng: Rng) -> list[Sample]:
+    return [
+        call(distinct(rng, (5,)), 2),
+        call(distinct(rng, (5,)), 5),
+        call(distinct(rng, (5,)), 0),
+        call(distinct(rng, (4, 3)), 2, 0),
+        call(distinct(rng, (2, 40)), 3, dim=-1, largest=False),
+        call(distinct(rng, (4, 30)).T, 1, 0),
+    ]
+
+
+def classes(rng: Rng) -> list[Sample]:
+    return [
+        call(rng.integers(0, 4, (5,))),
+        call(rng.integers(0, 4, (2, 3)), 6),
+        call(np.array(2)),
+        call(np.zeros((0,), int), 3),
+    ]
+
+
+def equations(rng: Rng) -> list[Sample]:
+    """Products, letters summed alone, ellipses, implicit outputs, sizes of 1 that stretch."""
+    rows: list[tuple[str, list[tuple[int, ...]]]] = [
+        ("ij,jk->ik", [(2, 3), (3, 4)]),
+        ("ij,jk", [(2, 3), (3, 4)]),
+        ("ij->ji", [(2, 3)]),
+        ("ij->", [(2, 3)]),
+        ("i,i", [(3,), (3,)]),
+        ("i,j->ij", [(2,), (3,)]),
+        ("ij,k->i", [(2, 3), (4,)]),
+        ("bij,bjk->bik", [(2, 2, 3), (2, 3, 4)]),
+        ("bhqd,bhkd->bhqk", [(2, 2, 3, 2), (2, 2, 4, 2)]),
+        ("...ij,...jk->...ik", [(2, 2, 3), (3, 4)]),
+        ("...i->...", [(2, 3)]),
+        ("i...,i...->...", [(3, 2), (3, 1)]),
+        ("...,...->...", [(2, 3), ()]),
+        ("ij,jk,kl->il", [(2, 3), (3, 2), (2, 4)]),
+        ("ij,ij->ij", [(2, 3), (1, 3)]),
+        (",i->i", [(), (3,)]),
+        ("ij,jk->ik", [(0, 3), (3, 2)]),
+    ]
+    made = [call(equation, *[real(rng, n) for n in shapes]) for equation, shapes in rows]
+    return [*made, call("ij,jk->ik", real(rng, (3, 2)).T, real(rng, (6, 2))[::2])]
+
+
+def diagonals(rng: Rng) -> list[Sample]:
+    """Letters that one operand repeats."""
+    return [
+        call("ii->i", real(rng, (3, 3))),
+        call("ii", real(rng, (3, 3))),
+        call("iij->j", real(rng, (2, 2, 3))),
+        call("ii,ij->j", real(rng, (2, 2)), real(rng, (2, 3))),
+        call("...ii->...i", real(rng, (2, 3, 3))),
+    ]

@@ -67,21 +67,18 @@ from ._dtypes import int16 as int16
 from ._dtypes import int32 as int32
 from ._dtypes import int64 as int64
 from ._dtypes import uint8 as uint8
-from ._indexing import argsort as argsort
 from ._indexing import gather as gather
 from ._indexing import getitem as getitem
 from ._indexing import index_select as index_select
 from ._indexing import one_hot as one_hot
 from ._indexing import scatter_add as scatter_add
-from ._indexing import sort as sort
 from ._indexing import take as take
-from ._indexing import topk as topk
-from ._indexing import tril as tril
-from ._indexing import triu as triu
 from ._linalg import dot as dot
 from ._linalg import einsum as einsum
 from ._linalg import matmul as matmul
 from ._linalg import outer as outer
+from ._linalg import tril as tril
+from ._linalg import triu as triu
 from ._logic import bitwise_and as bitwise_and
 from ._logic import bitwise_not as bitwise_not
 from ._logic import bitwise_or as bitwise_or
@@ -144,6 +141,9 @@ from ._shaping import transpose as transpose
 from ._shaping import unflatten as unflatten
 from ._shaping import unsqueeze as unsqueeze
 from ._shaping import view as view
+from ._sorting import argsort as argsort
+from ._sorting import sort as sort
+from ._sorting import topk as topk
 from ._tensor import Tensor as Tensor
 
 bool = bool_  # torch's name

@@ -117,6 +117,8 @@ def _normalised(kernel: Callable[[Array, int], Array], x: Array, dim: int) -> Ar
 
     NumPy reduces the last dimension row by row, which is slow for rows of a few elements.
     """
+    if not x.size:
+        return x.copy()
     if x.ndim > 1 and dim == x.ndim - 1 and x.shape[-1] <= _SHORT:
         columns = kernel(np.ascontiguousarray(np.moveaxis(x, -1, 0)), 0)  # (n, ...)
         return np.ascontiguousarray(np.moveaxis(columns, 0, -1))
@@ -176,6 +178,10 @@ def relu(input: T) -> T:
 
 def leaky_relu(input: T, negative_slope: float = 0.01) -> T:
     """Return ``x`` where positive and ``negative_slope * x`` elsewhere.
+
+    Args:
+        input: The values.
+        negative_slope: The slope below 0.
 
     Example:
         >>> import tt_tensor as tt
@@ -261,6 +267,10 @@ def softplus(input: T, beta: float = 1.0, threshold: float = 20.0) -> T:
 
 def elu(input: T, alpha: float = 1.0) -> T:
     """Return ``x`` where positive and ``alpha * (e^x - 1)`` elsewhere.
+
+    Args:
+        input: The values.
+        alpha: The depth: what is approached far below 0 is ``-alpha``.
 
     Example:
         >>> import tt_tensor as tt

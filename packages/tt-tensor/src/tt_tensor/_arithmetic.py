@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ._op import Array, Op, Operand, Scalar, T, apply, binary, explain_broadcast
@@ -21,7 +23,7 @@ SQUARE = Op("square", np.square)
 RECIPROCAL = Op("reciprocal", lambda input: np.true_divide(1, input))
 FLOOR = Op("floor", np.floor)
 CEIL = Op("ceil", np.ceil)
-CLONE = Op("clone", lambda input: np.array(input, order="K"))
+CLONE = Op("clone", lambda input: np.array(input, order="C"))
 CAST = Op("cast", lambda input, dtype: input.astype(dtype))
 
 
@@ -52,13 +54,13 @@ def _round(input: Array, decimals: int) -> Array:
     return np.round(input, decimals)
 
 
-def _clip(input: Array, min: Operand, max: Operand) -> Array:
+def _clip(input: Array, min: Any, max: Any) -> Array:
     if min is None and max is None:
         raise ValueError("expected min or max or both")
     return np.clip(input, min, max)
 
 
-def _explain_clip(input: Array, min: Operand, max: Operand) -> str | None:
+def _explain_clip(input: Array, min: Any, max: Any) -> str | None:
     return explain_broadcast(*(v for v in (input, min, max) if v is not None))
 
 
@@ -69,6 +71,10 @@ CLIP = Op("clip", _clip, ("input", "min", "max"), explain=_explain_clip)
 
 def add(input: T, other: Operand) -> T:
     """Add elementwise, ``input + other``, with NumPy's broadcasting and promotion.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
 
     Raises:
         ValueError: The shapes do not broadcast.
@@ -84,6 +90,13 @@ def add(input: T, other: Operand) -> T:
 def sub(input: T, other: Operand) -> T:
     """Subtract elementwise, ``input - other``.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.sub(tt.tensor([1.0, 2.0]), 1)
@@ -94,6 +107,13 @@ def sub(input: T, other: Operand) -> T:
 
 def mul(input: T, other: Operand) -> T:
     """Multiply elementwise, ``input * other``.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -106,6 +126,13 @@ def mul(input: T, other: Operand) -> T:
 def div(input: T, other: Operand) -> T:
     """Divide elementwise, ``input / other``; integers give floats.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.div(tt.tensor([1.0, 3.0]), 2)
@@ -116,6 +143,13 @@ def div(input: T, other: Operand) -> T:
 
 def floor_divide(input: T, other: Operand) -> T:
     """Divide and round down, ``floor(input / other)``.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -128,6 +162,13 @@ def floor_divide(input: T, other: Operand) -> T:
 def remainder(input: T, other: Operand) -> T:
     """Return what floor division leaves, with the sign of ``other``.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.remainder(tt.tensor([7, -7]), 2)
@@ -138,6 +179,13 @@ def remainder(input: T, other: Operand) -> T:
 
 def pow(input: T, exponent: Operand) -> T:
     """Raise elementwise to a power, ``input ** exponent``.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        exponent: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast, or an integer is raised to a negative one.
 
     Example:
         >>> import tt_tensor as tt
@@ -152,6 +200,13 @@ def maximum(input: T, other: Operand) -> T:
 
     Where both are equal, each receives half of the gradient.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.maximum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
@@ -163,6 +218,13 @@ def maximum(input: T, other: Operand) -> T:
 def minimum(input: T, other: Operand) -> T:
     """Return the smaller of two values, elementwise; NaN where either is NaN.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.minimum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
@@ -171,7 +233,7 @@ def minimum(input: T, other: Operand) -> T:
     return apply(MINIMUM, input, other)
 
 
-def clip(input: T, min: Operand = None, max: Operand = None) -> T:
+def clip(input: T, min: Operand | None = None, max: Operand | None = None) -> T:
     """Limit values to the range from ``min`` to ``max``, either of which may be left out.
 
     Args:
@@ -270,6 +332,10 @@ def ceil(input: T) -> T:
 def round(input: T, *, decimals: int = 0) -> T:
     """Round to ``decimals`` places, halves to the even neighbour.
 
+    Args:
+        input: The values.
+        decimals: Places after the point; negative ones are before it.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.round(tt.tensor([0.5, 1.5, 2.25]), decimals=1)
@@ -279,7 +345,7 @@ def round(input: T, *, decimals: int = 0) -> T:
 
 
 def clone(input: T) -> T:
-    """Copy the values into memory of their own.
+    """Copy the values into memory of their own, in row-major order.
 
     Example:
         >>> import tt_tensor as tt

@@ -12,6 +12,7 @@ from ._dims import (
     Dims,
     OneAxis,
     Size,
+    as_int,
     choose_dim,
     sizes,
     wrap_dim_of_rows,
@@ -42,7 +43,7 @@ def _pad(input: Array, widths: tuple[tuple[int, int], ...], mode: str, value: An
     if mode == "constant":
         if value and np.result_type(value, input) != input.dtype:  # 0 fits everywhere
             raise TypeError(f"expected a value that {input.dtype.name} can hold")
-        return np.pad(input, widths, constant_values=value)
+        return np.pad(input, widths, constant_values=value) if widths else input.copy()
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError("expected mode 'constant', 'reflect', 'replicate' or 'circular'")
     for d, (size, (low, high)) in enumerate(zip(input.shape, widths, strict=True)):
@@ -80,6 +81,11 @@ def _joined(name: str, tensors: object) -> None:
 def concat(tensors: Sequence[T], dim: int | None = None, **alias: Unpack[OneAxis]) -> T:
     """Join tensors along the existing dimension ``dim``, the first unless given.
 
+    Args:
+        tensors: A list or tuple of tensors.
+        dim: The dimension they are joined along. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
+
     Raises:
         ValueError: The list is empty, or sizes differ in another dimension.
 
@@ -96,6 +102,11 @@ def concat(tensors: Sequence[T], dim: int | None = None, **alias: Unpack[OneAxis
 
 def stack(tensors: Sequence[T], dim: int | None = None, **alias: Unpack[OneAxis]) -> T:
     """Join tensors of one shape along a new dimension ``dim``, the first unless given.
+
+    Args:
+        tensors: A list or tuple of tensors.
+        dim: The place of the new dimension. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
 
     Raises:
         ValueError: The list is empty, or the shapes differ.
@@ -139,8 +150,8 @@ def split(
     shape = shape_of("split", input)
     at = _dim_to_cut("split", dim, alias, shape)
     whole = shape[at]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
+    if not isinstance(split_size_or_sections, Sequence):
+        step = as_int("split", "the split size", split_size_or_sections)
         if step <= 0:
             raise ValueError(f"split: expected a split size above 0, got {step}")
         lengths = [min(step, whole - i) for i in range(0, whole, step)] or [0]
@@ -181,15 +192,21 @@ def chunk(input: T, chunks: int, dim: int | None = None, **alias: Unpack[OneAxis
         >>> [piece.tolist() for piece in tt.chunk(tt.arange(5), 2)]
         [[0, 1, 2], [3, 4]]
     """
-    if chunks <= 0:
-        raise ValueError(f"chunk: expected chunks above 0, got {chunks}")
+    count = as_int("chunk", "chunks", chunks)
+    if count <= 0:
+        raise ValueError(f"chunk: expected chunks above 0, got {count}")
     shape = shape_of("chunk", input)
     at = _dim_to_cut("chunk", dim, alias, shape)
-    return split(input, max(1, -(-shape[at] // chunks)), at)
+    return split(input, max(1, -(-shape[at] // count)), at)
 
 
 def unbind(input: T, dim: int | None = None, **alias: Unpack[OneAxis]) -> tuple[T, ...]:
     """Return the slices along ``dim``, without that dimension; the first unless given.
+
+    Args:
+        input: The values.
+        dim: The dimension to take apart. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
 
     Raises:
         IndexError: The dimension is out of range.
@@ -251,6 +268,14 @@ def pad(
 def flip(input: T, dims: Dims = None, **alias: Unpack[Axis]) -> T:
     """Reverse the order along ``dims``, all dimensions unless given.
 
+    Args:
+        input: The values.
+        dims: A dimension or several; None means all. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
+
+    Raises:
+        IndexError: A dimension is out of range.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.flip(tt.tensor([1, 2, 3]), 0)
@@ -289,6 +314,13 @@ def roll(input: T, shifts: Size, dims: Dims = None, **alias: Unpack[Axis]) -> T:
 def tile(input: T, *dims: Size) -> T:
     """Repeat the whole tensor along each dimension; missing leading repeats count as 1.
 
+    Args:
+        input: The values.
+        *dims: How many times along each dimension, as ints or as one sequence.
+
+    Raises:
+        ValueError: A number is negative.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.tile(tt.tensor([1, 2]), 2)
@@ -302,6 +334,11 @@ def tile(input: T, *dims: Size) -> T:
 
 def repeat(input: T, *repeats: Size) -> T:
     """Repeat the whole tensor (torch's meaning), with a number for every dimension.
+
+    Args:
+        input: The values.
+        *repeats: How many times along each dimension, as ints or as one sequence; more numbers than
+            dimensions add leading ones.
 
     Raises:
         ValueError: Fewer numbers than dimensions were given, or a negative one.

@@ -95,6 +95,14 @@ def from_dlpack(source: Any) -> Tensor:
 def zeros(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of zeros.
 
+    Args:
+        *size: Sizes, as ints or as one sequence.
+        dtype: Another dtype than the default one.
+
+    Raises:
+        TypeError: A size is no int, or the dtype is not supported.
+        ValueError: A size is negative.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.zeros(2, 2)
@@ -107,6 +115,14 @@ def zeros(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
 def ones(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of ones.
 
+    Args:
+        *size: Sizes, as ints or as one sequence.
+        dtype: Another dtype than the default one.
+
+    Raises:
+        TypeError: A size is no int, or the dtype is not supported.
+        ValueError: A size is negative.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.ones(2)
@@ -118,6 +134,14 @@ def ones(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
 def empty(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor whose values are whatever the memory held.
 
+    Args:
+        *size: Sizes, as ints or as one sequence.
+        dtype: Another dtype than the default one.
+
+    Raises:
+        TypeError: A size is no int, or the dtype is not supported.
+        ValueError: A size is negative.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.empty(2, 3).shape
@@ -128,6 +152,15 @@ def empty(*size: Size, dtype: DTypeLike | None = None) -> Tensor:
 
 def full(size: Size, fill_value: Number, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor filled with one number, whose kind decides the dtype unless given.
+
+    Args:
+        size: Sizes, as ints or as one sequence.
+        fill_value: The number.
+        dtype: Another dtype than the number's.
+
+    Raises:
+        TypeError: A size is no int, or the dtype is not supported.
+        ValueError: A size is negative.
 
     Example:
         >>> import tt_tensor as tt
@@ -144,6 +177,12 @@ def arange(
     start: float, end: float | None = None, step: float = 1, dtype: DTypeLike | None = None
 ) -> Tensor:
     """Make the numbers from ``start`` (0 if only one is given) up to but without ``end``.
+
+    Args:
+        start: The first number; the end if it stands alone.
+        end: The end, not included.
+        step: The distance between numbers, which may be negative.
+        dtype: Another dtype than int64, or the default one if a number is a float.
 
     Raises:
         ValueError: The step is 0, or a number is not finite.
@@ -172,6 +211,15 @@ def arange(
 def linspace(start: float, end: float, steps: int, dtype: DTypeLike | None = None) -> Tensor:
     """Make ``steps`` numbers at equal distances from ``start`` to ``end``, both included.
 
+    Args:
+        start: The first number.
+        end: The last number.
+        steps: How many.
+        dtype: Another dtype than the default one.
+
+    Raises:
+        ValueError: ``steps`` is negative.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.linspace(0, 1, 3)
@@ -184,6 +232,14 @@ def linspace(start: float, end: float, steps: int, dtype: DTypeLike | None = Non
 
 def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """Make an ``n`` by ``m`` matrix with ones on the diagonal.
+
+    Args:
+        n: Rows.
+        m: Columns; as many as rows unless given.
+        dtype: Another dtype than the default one.
+
+    Raises:
+        ValueError: A size is negative.
 
     Example:
         >>> import tt_tensor as tt
@@ -198,6 +254,10 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
 def zeros_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make zeros of the shape and dtype of another tensor.
 
+    Args:
+        input: The tensor whose shape and dtype count.
+        dtype: Another dtype.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.zeros_like(tt.tensor([1, 2]))
@@ -208,6 +268,10 @@ def zeros_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 
 def ones_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make ones of the shape and dtype of another tensor.
+
+    Args:
+        input: The tensor whose shape and dtype count.
+        dtype: Another dtype.
 
     Example:
         >>> import tt_tensor as tt
@@ -220,6 +284,10 @@ def ones_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 def empty_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make an uninitialised tensor of the shape and dtype of another.
 
+    Args:
+        input: The tensor whose shape and dtype count.
+        dtype: Another dtype.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.empty_like(tt.tensor([1, 2])).shape
@@ -230,6 +298,11 @@ def empty_like(input: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 
 def full_like(input: Tensor, fill_value: Number, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of the shape and dtype of another, filled with one number.
+
+    Args:
+        input: The tensor whose shape and dtype count.
+        fill_value: The number.
+        dtype: Another dtype.
 
     Example:
         >>> import tt_tensor as tt
@@ -263,6 +336,14 @@ def randn(
     *size: Size, generator: Generator | None = None, dtype: DTypeLike | None = None
 ) -> Tensor:
     """Draw numbers from the normal distribution with mean 0 and variance 1.
+
+    Args:
+        *size: Sizes, as ints or as one sequence.
+        generator: The source; the default one unless given.
+        dtype: A floating-point dtype.
+
+    Raises:
+        TypeError: The dtype is not a floating-point one.
 
     Example:
         >>> import tt_tensor as tt
@@ -332,6 +413,15 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: DTypeLike | None = None
 ) -> Tensor:
     """Draw a random order of the integers from 0 up to but without ``n``.
+
+    Args:
+        n: How many.
+        generator: The source; the default one unless given.
+        dtype: Another dtype than int64.
+
+    Raises:
+        OverflowError: The dtype does not hold all of them.
+        ValueError: ``n`` is negative.
 
     Example:
         >>> import tt_tensor as tt

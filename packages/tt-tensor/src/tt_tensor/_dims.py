@@ -63,6 +63,20 @@ def choose_dim_keepdim(
     return choose_dim(name, dim, rest), kept  # type: ignore[arg-type]  # its keys are checked
 
 
+def as_int(name: str, what: str, value: object) -> int:
+    """Return an argument that must be an integer.
+
+    Raises:
+        TypeError: It is none.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # refused just below
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected {what} to be an int, got {type(value).__name__} {value!r}"
+        ) from None
+
+
 def wrap_one_dim(name: str, dim: Dims, shape: tuple[int, ...]) -> int:
     """Return ``dim`` counted from the front.
 
@@ -70,12 +84,7 @@ def wrap_one_dim(name: str, dim: Dims, shape: tuple[int, ...]) -> int:
         TypeError: ``dim`` is not an integer.
         IndexError: ``dim`` is out of range.
     """
-    try:
-        index = operator.index(dim)  # type: ignore[arg-type]  # refused just below
-    except TypeError:
-        raise TypeError(
-            f"{name}: expected dim to be an int, got {type(dim).__name__} {dim!r}"
-        ) from None
+    index = as_int(name, "dim", dim)
     ndim = len(shape)
     limit = ndim or 1  # a tensor without dimensions takes 0 and -1, as torch's does
     if not -limit <= index < limit:
@@ -121,7 +130,7 @@ def sizes(name: str, shape: tuple[Size, ...]) -> tuple[int, ...]:
         TypeError: A size is not an integer.
     """
     listed: Any = shape
-    if len(shape) == 1 and isinstance(shape[0], Iterable):
+    if len(shape) == 1 and type(shape[0]) is not int and isinstance(shape[0], Iterable):
         listed = shape[0]
     try:
         return tuple(operator.index(n) for n in listed)

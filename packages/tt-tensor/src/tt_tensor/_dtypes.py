@@ -106,7 +106,9 @@ def cast(name: str, array: NDArray[Any], dtype: DType) -> NDArray[Any]:
     """
     if dtype.kind in "iu" and array.dtype.kind in "iuf" and array.size:
         limits = np.iinfo(dtype)
-        low, high = np.trunc(array.min()).item(), np.trunc(array.max()).item()
+        low, high = array.min().item(), array.max().item()
+        if array.dtype.kind == "f" and np.isfinite([low, high]).all():
+            low, high = int(low), int(high)  # cut, as the cast does
         if not (limits.min <= low and high <= limits.max):  # so that NaN is refused too
             raise OverflowError(
                 f"{name}: values from {low} to {high} do not fit dtype {dtype.name} "

@@ -37,10 +37,10 @@ def format_tensor(array: NDArray[Any], *extras: str) -> str:
         prefix="tensor(",
         suppress_small=places == 0,
     )
-    text = ", ".join([values, *notes])
-    if notes and len(text.rsplit("\n", 1)[-1]) > options["linewidth"] - len("tensor()"):
-        text = ",\n       ".join([values, ", ".join(notes)])
-    return f"tensor({text})"
+    text = f"tensor({', '.join([values, *notes])})"
+    if notes and len(text.rsplit("\n", 1)[-1]) > options["linewidth"]:
+        text = f"tensor({values},\n       {', '.join(notes)})"
+    return text
 
 
 def _whole(array: NDArray[Any]) -> bool:

@@ -1,22 +1,28 @@
-"""Indexing: reading, writing, gathering, sorting and choosing elements."""
+"""Indexing: reading and writing places, gathering from them and adding to them."""
 
 from __future__ import annotations
 
 import math
 import operator
-from typing import Any, Unpack
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._dims import OneAxis, choose_dim, wrap_dim_of_rows, wrap_one_dim
 from ._dtypes import make_array
 from ._op import Array, Op, T, apply, shape_of
 
-Index = Any  # an int, a slice, None, Ellipsis, a tensor or an array, or a tuple of these
+if TYPE_CHECKING:
+    from ._tensor import Tensor
+
+_Part: TypeAlias = "SupportsIndex | slice | EllipsisType | Tensor | NDArray[Any] | list[Any] | None"
+Index: TypeAlias = "_Part | tuple[_Part, ...]"
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
-def plain_index(index: Index, name: str = "getitem") -> Index:
+def plain_index(index: Index, name: str = "getitem") -> Any:
     """Return an index as NumPy takes it: tensors and lists become arrays.
 
     Raises:
@@ -27,7 +33,7 @@ def plain_index(index: Index, name: str = "getitem") -> Index:
     return _plain_part(index, name)
 
 
-def _plain_part(part: Index, name: str) -> Index:
+def _plain_part(part: Any, name: str) -> Any:
     if part is None or part is Ellipsis or isinstance(part, slice | bool | np.bool_):
         return part
     if isinstance(part, list):
@@ -40,7 +46,7 @@ def _plain_part(part: Index, name: str) -> Index:
             )
         return array
     try:
-        return operator.index(array)  # type: ignore[arg-type]  # refused just below
+        return operator.index(array)
     except TypeError:
         raise IndexError(
             f"{name}: expected ints, slices, None, ..., or tensors of integers or bools as an "
@@ -48,24 +54,51 @@ def _plain_part(part: Index, name: str) -> Index:
         ) from None
 
 
-def is_basic(index: Index) -> bool:
+def is_basic(index: Any) -> bool:
     """Return whether an index selects a view: ints, slices, None and Ellipsis only."""
     parts = index if isinstance(index, tuple) else (index,)
     return not any(isinstance(part, np.ndarray | bool | np.bool_) for part in parts)
 
 
-def _getitem(input: Array, index: Index) -> Array:
+def _explain_index(input: Array, index: Any) -> str | None:
+    """Say which part of an index does not fit the array."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    used = [_width(part) for part in parts]
+    dots = [i for i, part in enumerate(parts) if part is Ellipsis]
+    if len(dots) > 1:
+        return "'...' only once"
+    if dots:
+        used[dots[0]] = 0
+        used[dots[0]] = max(input.ndim - sum(used), 0)
+    if sum(used) > input.ndim:
+        return f"{sum(used)} indices for {input.ndim} dimension{'s' * (input.ndim != 1)}"
+    dim = 0
+    for part, width in zip(parts, used, strict=True):
+        if _is_mask(part) and part.shape != input.shape[dim : dim + width]:
+            sizes = input.shape[dim : dim + width]
+            return f"a mask of shape {part.shape} does not fit dimensions of sizes {sizes}"
+        if width == 1 and isinstance(part, int | np.ndarray) and not _is_mask(part):
+            try:
+                _check_index(np.asarray(part), input.shape[dim], dim)
+            except IndexError as error:
+                return str(error)
+        dim += width
+    shapes = [part.shape for part in parts if isinstance(part, np.ndarray)]
+    return f"index arrays of shapes {' and '.join(map(str, shapes))} do not broadcast"
+
+
+def _getitem(input: Array, index: Any) -> Array:
     out: Array = input[index]
     return out
 
 
-def _setitem(input: Array, value: Any, index: Index) -> Array:
+def _setitem(input: Array, value: Any, index: Any) -> Array:
     out = input.copy()
     store(out, value, index)
     return out
 
 
-def store(target: Array, value: Any, index: Index) -> None:
+def store(target: Array, value: Any, index: Any) -> None:
     """Write ``value`` at ``index``, refusing casts that lose the kind of number."""
     if not isinstance(value, np.ndarray | bool | int | float):
         raise TypeError("expected a tensor, an array or a number as the value")
@@ -75,11 +108,11 @@ def store(target: Array, value: Any, index: Index) -> None:
     target[index] = value
 
 
-def _explain_setitem(input: Array, value: Any, index: Index) -> str | None:
+def _explain_setitem(input: Array, value: Any, index: Any) -> str | None:
     try:
         place = input[index].shape
-    except (IndexError, ValueError, TypeError):
-        return None
+    except IndexError:
+        return _explain_index(input, index)
     given = np.shape(value)
     try:
         np.broadcast_to(value, place)
@@ -88,7 +121,7 @@ def _explain_setitem(input: Array, value: Any, index: Index) -> str | None:
     return None
 
 
-def _unindex(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
+def _unindex(input: Array, index: Any, shape: tuple[int, ...]) -> Array:
     out = np.zeros(shape, input.dtype)
     if is_basic(index):
         out[index] = input
@@ -97,20 +130,27 @@ def _unindex(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
     return out
 
 
-def add_at(target: Array, index: Index, values: Array) -> None:
+def add_at(target: Array, index: Any, values: Array) -> None:
     """Add ``values`` at ``index`` of a contiguous array; places named twice receive both.
 
     ``np.add.at`` is fast on flat arrays only, so the index is turned into flat places: those of
     rows, the trailing dimensions that the index leaves whole, and of the elements within.
     """
     parts = index if isinstance(index, tuple) else (index,)
-    used = sum(part.ndim if _is_mask(part) else part is not None for part in parts)
-    depth = target.ndim if any(part is Ellipsis for part in parts) else used
+    whole = any(part is Ellipsis for part in parts)
+    depth = target.ndim if whole else sum(map(_width, parts))
     rows, width = target.shape[:depth], math.prod(target.shape[depth:])
     places = np.arange(math.prod(rows)).reshape(rows)[index]
     if depth < target.ndim:
         places = places[..., None] * width + np.arange(width)  # (..., width)
     np.add.at(target.reshape(-1), places.reshape(-1), values.reshape(-1))
+
+
+def _width(part: Any) -> int:
+    """Return how many dimensions a part of an index speaks for."""
+    if part is None or isinstance(part, bool | np.bool_):
+        return 0
+    return part.ndim if _is_mask(part) else 1
 
 
 def _is_mask(part: Any) -> bool:
@@ -183,47 +223,7 @@ def _one_hot(input: Array, num_classes: int) -> Array:
     return out
 
 
-def _argsort(input: Array, dim: int, descending: bool, stable: bool) -> Array:
-    kind: Any = "stable" if stable else None
-    if not input.ndim:
-        return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(input, axis=dim, kind=kind)
-    # Reversed twice, so that equal elements keep their order when stable.
-    back = np.argsort(np.flip(input, dim), axis=dim, kind=kind)
-    return input.shape[dim] - 1 - np.flip(back, dim)
-
-
-def _argtopk(input: Array, k: int, dim: int, largest: bool) -> Array:
-    size = input.shape[dim] if input.ndim else 1
-    if not 0 <= k <= size:
-        raise ValueError(f"expected k from 0 to {size}, the size of dimension {dim}")
-    if not input.ndim:
-        return np.zeros((), np.int64)
-    if k == 0 or k == size:
-        return _first(_argsort(input, dim, largest, False), k, dim)
-    # Only the k chosen ones are put in order.
-    place = size - k if largest else k - 1
-    chosen = np.argpartition(input, place, axis=dim)
-    chosen = _first(np.flip(chosen, dim), k, dim) if largest else _first(chosen, k, dim)
-    order = _argsort(np.take_along_axis(input, chosen, dim), dim, largest, False)
-    return np.take_along_axis(chosen, order, dim)
-
-
-def _first(array: Array, k: int, dim: int) -> Array:
-    return np.asarray(array[(slice(None),) * dim + (slice(k),)])
-
-
-def _triangle(function: Any) -> Any:
-    def kernel(input: Array, diagonal: int) -> Array:
-        if input.ndim < 2:
-            raise ValueError("expected at least two dimensions")
-        return np.asarray(function(input, diagonal))
-
-    return kernel
-
-
-GETITEM = Op("getitem", _getitem)
+GETITEM = Op("getitem", _getitem, explain=_explain_index)
 SETITEM = Op("setitem", _setitem, ("input", "value"), into=store, explain=_explain_setitem)
 UNINDEX = Op("unindex", _unindex)
 GATHER = Op("gather", _gather, ("input", "index"))
@@ -231,14 +231,14 @@ SCATTER_ADD = Op("scatter_add", _scatter_add, ("input", "index", "src"))
 TAKE = Op("take", _take, ("input", "index"))
 INDEX_SELECT = Op("index_select", _index_select, ("input", "index"))
 ONE_HOT = Op("one_hot", _one_hot)
-ARGSORT = Op("argsort", _argsort)
-ARGTOPK = Op("argtopk", _argtopk)
-TRIL = Op("tril", _triangle(np.tril))
-TRIU = Op("triu", _triangle(np.triu))
 
 
 def getitem(input: T, index: Index) -> T:
     """Read elements: ``input[index]``, with NumPy's basic, boolean and advanced indexing.
+
+    Args:
+        input: The values.
+        index: Ints, slices, None, ``...``, tensors of integers or bools, or a tuple of these.
 
     Returns:
         A view for ints, slices, None and ``...``; else a copy.
@@ -277,6 +277,12 @@ def gather(input: T, dim: int, index: T) -> T:
 
 def scatter_add(input: T, dim: int, index: T, src: T) -> T:
     """Add ``src`` at places: ``out[index[i][j]][j] += src[i][j]`` for ``dim`` 0.
+
+    Args:
+        input: The values that are added to; they stay as they are.
+        dim: The dimension that ``index`` is a place in.
+        index: Integers; as many dimensions as ``input``.
+        src: What is added, of the shape of ``index``.
 
     Raises:
         IndexError: An index is out of range.
@@ -319,6 +325,11 @@ def take(input: T, index: T, dim: int | None = None, **alias: Unpack[OneAxis]) -
 def index_select(input: T, dim: int, index: T) -> T:
     """Pick whole slices along ``dim``.
 
+    Args:
+        input: The values.
+        dim: The dimension to pick along.
+        index: Integers, one dimension.
+
     Raises:
         IndexError: An index is out of range.
         ValueError: The index has more than one dimension.
@@ -354,129 +365,3 @@ def one_hot(input: T, num_classes: int = -1) -> T:
                 [0, 0, 1]])
     """
     return apply(ONE_HOT, input, num_classes=num_classes)
-
-
-def argsort(
-    input: T,
-    dim: int | None = None,
-    descending: bool = False,
-    stable: bool = False,
-    **alias: Unpack[OneAxis],
-) -> T:
-    """Return the indices that sort along ``dim``, the last unless given.
-
-    Args:
-        input: The values.
-        dim: The dimension to sort along. NumPy's ``axis`` is accepted.
-        descending: Largest first. NaN counts as largest.
-        stable: Keep the order of equal elements.
-        **alias: NumPy's name ``axis``.
-
-    Raises:
-        IndexError: The dimension is out of range.
-
-    Example:
-        >>> import tt_tensor as tt
-        >>> tt.argsort(tt.tensor([3, 1, 2]))
-        tensor([1, 2, 0])
-    """
-    chosen = choose_dim("argsort", dim, alias)
-    at = wrap_one_dim("argsort", -1 if chosen is None else chosen, shape_of("argsort", input))
-    return apply(ARGSORT, input, dim=at, descending=descending, stable=stable)
-
-
-def sort(
-    input: T,
-    dim: int | None = None,
-    descending: bool = False,
-    stable: bool = False,
-    **alias: Unpack[OneAxis],
-) -> tuple[T, T]:
-    """Return the values sorted along ``dim``, the last unless given, and their indices.
-
-    Args:
-        input: The values.
-        dim: The dimension to sort along. NumPy's ``axis`` is accepted.
-        descending: Largest first. NaN counts as largest.
-        stable: Keep the order of equal elements.
-        **alias: NumPy's name ``axis``.
-
-    Raises:
-        IndexError: The dimension is out of range.
-
-    Example:
-        >>> import tt_tensor as tt
-        >>> values, indices = tt.sort(tt.tensor([3.0, 1.0, 2.0]), descending=True)
-        >>> values, indices
-        (tensor([3., 2., 1.]), tensor([0, 2, 1]))
-    """
-    chosen = choose_dim("sort", dim, alias)
-    at = wrap_one_dim("sort", -1 if chosen is None else chosen, shape_of("sort", input))
-    indices = apply(ARGSORT, input, dim=at, descending=descending, stable=stable)
-    return gather(input, at, indices), indices
-
-
-def topk(
-    input: T, k: int, dim: int | None = None, largest: bool = True, **alias: Unpack[OneAxis]
-) -> tuple[T, T]:
-    """Return the ``k`` largest (or smallest) values along ``dim``, in order, and their indices.
-
-    Which of equal values are chosen is not specified. NaN counts as largest.
-
-    Args:
-        input: The values.
-        k: How many.
-        dim: The dimension to look along, the last unless given. NumPy's ``axis`` is accepted.
-        largest: False for the smallest.
-        **alias: NumPy's name ``axis``.
-
-    Raises:
-        ValueError: ``k`` is larger than the dimension.
-
-    Example:
-        >>> import tt_tensor as tt
-        >>> tt.topk(tt.tensor([3.0, 1.0, 2.0]), 2)
-        (tensor([3., 2.]), tensor([0, 2]))
-    """
-    chosen = choose_dim("topk", dim, alias)
-    at = wrap_one_dim("topk", -1 if chosen is None else chosen, shape_of("topk", input))
-    indices = apply(ARGTOPK, input, k=k, dim=at, largest=largest)
-    return gather(input, at, indices), indices
-
-
-def tril(input: T, diagonal: int = 0) -> T:
-    """Keep what lies on and below a diagonal of the last two dimensions; the rest is zero.
-
-    Args:
-        input: Matrices, ``(..., n, m)``.
-        diagonal: Which diagonal: 0 is the main one, above it are positive numbers.
-
-    Raises:
-        ValueError: There are fewer than two dimensions.
-
-    Example:
-        >>> import tt_tensor as tt
-        >>> tt.tril(tt.tensor([[1, 2], [3, 4]]))
-        tensor([[1, 0],
-                [3, 4]])
-    """
-    return apply(TRIL, input, diagonal=diagonal)
-
-
-def triu(input: T, diagonal: int = 0) -> T:
-    """Keep what lies on and above a diagonal of the last two dimensions; the rest is zero.
-
-    Args:
-        input: Matrices, ``(..., n, m)``.
-        diagonal: Which diagonal: 0 is the main one, above it are positive numbers.
-
-    Raises:
-        ValueError: There are fewer than two dimensions.
-
-    Example:
-        >>> import tt_tensor as tt
-        >>> tt.triu(tt.tensor([[1, 2], [3, 4]]))
-        tensor([[1, 2],
-                [0, 4]])
-    """
-    return apply(TRIU, input, diagonal=diagonal)

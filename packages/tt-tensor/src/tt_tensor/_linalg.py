@@ -1,8 +1,9 @@
-"""Products: matrices, vectors, outer products and Einstein's summation."""
+"""Matrices: products, triangles, outer products and Einstein's summation."""
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,18 @@ def _matmul(input: Array, other: Array) -> Array:
     return np.asarray(np.matmul(input, other))
 
 
+def _triangle(function: Any) -> Any:
+    def kernel(input: Array, diagonal: int) -> Array:
+        if input.ndim < 2:
+            raise ValueError("expected at least two dimensions")
+        return np.asarray(function(input, diagonal))
+
+    return kernel
+
+
 MATMUL = Op("matmul", _matmul, ("input", "other"), explain=_explain_matmul)
+TRIL = Op("tril", _triangle(np.tril))
+TRIU = Op("triu", _triangle(np.triu))
 
 
 def matmul(input: T, other: Operand) -> T:
@@ -57,6 +69,10 @@ def matmul(input: T, other: Operand) -> T:
 def dot(input: T, other: T) -> T:
     """Multiply two vectors and add up, ``sum_i input[i] * other[i]``.
 
+    Args:
+        input: A vector.
+        other: A vector of the same length.
+
     Shape:
         ``(n,), (n,) -> ()``.
 
@@ -77,6 +93,10 @@ def dot(input: T, other: T) -> T:
 def outer(input: T, vec2: T) -> T:
     """Multiply every element of one vector with every one of another.
 
+    Args:
+        input: The vector whose elements stand for rows.
+        vec2: The vector whose elements stand for columns.
+
     Shape:
         ``(n,), (m,) -> (n, m)``.
 
@@ -95,9 +115,49 @@ def outer(input: T, vec2: T) -> T:
     return apply(MUL, apply(RESHAPE, input, shape=(a[0], 1)), vec2)  # (n, 1) * (m,) -> (n, m)
 
 
+def tril(input: T, diagonal: int = 0) -> T:
+    """Keep what lies on and below a diagonal of the last two dimensions; the rest is zero.
+
+    Args:
+        input: Matrices, ``(..., n, m)``.
+        diagonal: Which diagonal: 0 is the main one, above it are positive numbers.
+
+    Raises:
+        ValueError: There are fewer than two dimensions.
+
+    Example:
+        >>> import tt_tensor as tt
+        >>> tt.tril(tt.tensor([[1, 2], [3, 4]]))
+        tensor([[1, 0],
+                [3, 4]])
+    """
+    return apply(TRIL, input, diagonal=diagonal)
+
+
+def triu(input: T, diagonal: int = 0) -> T:
+    """Keep what lies on and above a diagonal of the last two dimensions; the rest is zero.
+
+    Args:
+        input: Matrices, ``(..., n, m)``.
+        diagonal: Which diagonal: 0 is the main one, above it are positive numbers.
+
+    Raises:
+        ValueError: There are fewer than two dimensions.
+
+    Example:
+        >>> import tt_tensor as tt
+        >>> tt.triu(tt.tensor([[1, 2], [3, 4]]))
+        tensor([[1, 2],
+                [0, 4]])
+    """
+    return apply(TRIU, input, diagonal=diagonal)
+
+
 def _einsum(*operands: Array, equation: str) -> Array:
-    # With a plan, products of matrices go to BLAS: 5 to 7 times as fast for two operands.
-    return np.asarray(np.einsum(equation, *operands, optimize=len(operands) > 1))
+    # With a plan, products of matrices go to BLAS: 5 to 7 times as fast for two operands. Making
+    # it takes as long as some thousand elements without one.
+    plan = len(operands) > 2 or (len(operands) == 2 and sum(x.size for x in operands) > 2000)
+    return np.asarray(np.einsum(equation, *operands, optimize=plan))
 
 
 def _explain_einsum(*operands: Array, equation: str) -> str | None:
@@ -114,7 +174,8 @@ EINSUM = Op("einsum", _einsum, ("*operands",), explain=_explain_einsum)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def explicit_equation(equation: str, ndims: list[int]) -> str:
+@lru_cache(maxsize=512)
+def explicit_equation(equation: str, ndims: tuple[int, ...]) -> str:
     """Return an equation with its output written out and each ``...`` replaced by letters.
 
     Raises:
@@ -173,7 +234,7 @@ def einsum(equation: str, *operands: T) -> T:
     if not operands:
         raise ValueError(f"einsum: expected operands beside {equation!r}")
     shapes = [shape_of("einsum", operand) for operand in operands]
-    full = explicit_equation(equation, [len(shape) for shape in shapes])
+    full = explicit_equation(equation, tuple(map(len, shapes)))
     # Dimensions that '...' broadcasts with size 1 are dropped, so that every letter has one size.
     terms, output = full.partition("->")[0].split(","), full.partition("->")[2]
     sizes: dict[str, int] = {}

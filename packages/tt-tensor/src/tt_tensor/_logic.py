@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ._op import Array, Op, Operand, T, apply, binary, explain_broadcast
@@ -25,13 +27,13 @@ ISINF = Op("isinf", np.isinf)
 ISFINITE = Op("isfinite", np.isfinite)
 
 
-def _where(condition: Array, input: Operand, other: Operand) -> Array:
+def _where(condition: Array, input: Any, other: Any) -> Array:
     if np.asarray(condition).dtype != bool:
         raise TypeError("expected a condition of dtype bool")
     return np.asarray(np.where(condition, input, other))
 
 
-def _explain_where(condition: Array, input: Operand, other: Operand) -> str | None:
+def _explain_where(condition: Array, input: Any, other: Any) -> str | None:
     if np.asarray(condition).dtype != bool:
         return None
     return explain_broadcast(condition, input, other)
@@ -42,6 +44,13 @@ WHERE = Op("where", _where, ("condition", "input", "other"), explain=_explain_wh
 
 def eq(input: T, other: Operand) -> T:
     """Compare for equality, elementwise, giving bool.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -54,6 +63,13 @@ def eq(input: T, other: Operand) -> T:
 def ne(input: T, other: Operand) -> T:
     """Compare for inequality, elementwise, giving bool.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.ne(tt.tensor([1, 2]), 2)
@@ -64,6 +80,13 @@ def ne(input: T, other: Operand) -> T:
 
 def lt(input: T, other: Operand) -> T:
     """Return ``input < other``, elementwise, as bool.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -76,6 +99,13 @@ def lt(input: T, other: Operand) -> T:
 def le(input: T, other: Operand) -> T:
     """Return ``input <= other``, elementwise, as bool.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.le(tt.tensor([1, 3]), 2)
@@ -86,6 +116,13 @@ def le(input: T, other: Operand) -> T:
 
 def gt(input: T, other: Operand) -> T:
     """Return ``input > other``, elementwise, as bool.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -98,6 +135,13 @@ def gt(input: T, other: Operand) -> T:
 def ge(input: T, other: Operand) -> T:
     """Return ``input >= other``, elementwise, as bool.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.ge(tt.tensor([1, 2]), 2)
@@ -108,6 +152,13 @@ def ge(input: T, other: Operand) -> T:
 
 def logical_and(input: T, other: Operand) -> T:
     """Return whether both are non-zero, elementwise.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -120,6 +171,13 @@ def logical_and(input: T, other: Operand) -> T:
 def logical_or(input: T, other: Operand) -> T:
     """Return whether either is non-zero, elementwise.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.logical_or(tt.tensor([True, False]), tt.tensor([False, False]))
@@ -130,6 +188,13 @@ def logical_or(input: T, other: Operand) -> T:
 
 def logical_xor(input: T, other: Operand) -> T:
     """Return whether exactly one is non-zero, elementwise.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -153,6 +218,14 @@ def logical_not(input: T) -> T:
 def bitwise_and(input: T, other: Operand) -> T:
     """Return the bitwise and of integers or bools, ``input & other``.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        TypeError: A dtype is a floating-point one.
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.bitwise_and(tt.tensor([6, 5]), 4)
@@ -164,6 +237,14 @@ def bitwise_and(input: T, other: Operand) -> T:
 def bitwise_or(input: T, other: Operand) -> T:
     """Return the bitwise or of integers or bools, ``input | other``.
 
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        TypeError: A dtype is a floating-point one.
+        ValueError: The shapes do not broadcast.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.bitwise_or(tt.tensor([6, 1]), 4)
@@ -174,6 +255,14 @@ def bitwise_or(input: T, other: Operand) -> T:
 
 def bitwise_xor(input: T, other: Operand) -> T:
     """Return the bitwise exclusive or of integers or bools, ``input ^ other``.
+
+    Args:
+        input: A tensor, or a number beside a tensor.
+        other: A tensor, an array or a number; the shapes broadcast.
+
+    Raises:
+        TypeError: A dtype is a floating-point one.
+        ValueError: The shapes do not broadcast.
 
     Example:
         >>> import tt_tensor as tt
@@ -229,6 +318,11 @@ def isfinite(input: T) -> T:
 
 def where(condition: T, input: Operand, other: Operand) -> T:
     """Take ``input`` where ``condition`` holds and ``other`` elsewhere.
+
+    Args:
+        condition: Truth values.
+        input: What is taken where they are true: a tensor, an array or a number.
+        other: What is taken elsewhere, likewise; the shapes broadcast.
 
     Raises:
         TypeError: The condition is not of dtype bool.

@@ -46,9 +46,14 @@ def set_default_dtype(dtype: type[np.generic] | np.dtype[Any] | str) -> None:
         dtype('float64')
         >>> tt.set_default_dtype("float32")
     """
-    if dtype not in _FLOATS:  # a dtype equals its type and its name
+    if not _is_float(dtype):
         raise TypeError(f"set_default_dtype: expected float16, float32 or float64, got {dtype!r}")
     _default_dtype.set(np.dtype(dtype))
+
+
+def _is_float(dtype: object) -> bool:
+    # A dtype equals its type and its name, and None too, which NumPy takes for float64.
+    return dtype is not None and dtype in _FLOATS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Scalar = bool | int | float
-Operand = Any  # what stands beside a tensor in arithmetic: a tensor, an array or a number
+# What stands beside a tensor in arithmetic.
+Operand: TypeAlias = "Tensor | NDArray[Any] | np.generic | bool | int | float"
 T = TypeVar("T", bound="Tensor")
 
-# What NumPy raises on arguments that do not fit; AxisError is an IndexError and a ValueError.
-_USER_ERRORS = (ValueError, TypeError, IndexError, OverflowError)
+# What NumPy raises on arguments that do not fit (AxisError is an IndexError and a ValueError), and
+# what a kernel does that was given a number where it takes an array.
+_USER_ERRORS = (ValueError, TypeError, IndexError, OverflowError, AttributeError)
 
 
 class Op:
@@ -163,10 +166,15 @@ class Op:
     def error(self, error: Exception, arrays: tuple[Any, ...], params: dict[str, Any]) -> Exception:
         """Word ``error`` as this op's own: what was expected, and what it was given."""
         text = None
-        if type(self.forward) is np.ufunc and isinstance(error, TypeError):
+        if isinstance(error, AttributeError):
+            if all(isinstance(value, np.ndarray) for value in arrays):
+                return error
+            error, text = TypeError(), "expected tensors only"
+        elif type(self.forward) is np.ufunc and isinstance(error, TypeError):
             text = f"not defined for {' and '.join(map(_kind, arrays))}"
         elif self.explain is not None:
-            text = self.explain(*arrays, **params)
+            with suppress(*_USER_ERRORS):  # of arguments too odd to explain
+                text = self.explain(*arrays, **params)
         kind: type[Exception] = next(
             k for k in (IndexError, OverflowError, TypeError, ValueError) if isinstance(error, k)
         )

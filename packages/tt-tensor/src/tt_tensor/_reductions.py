@@ -25,6 +25,20 @@ def _reduce(function: Any) -> Any:
     return lambda input, dim, keepdim: function(input, axis=dim, keepdims=keepdim)
 
 
+def _total(function: np.ufunc) -> Any:
+    # NumPy adds uint8 up in uint64, which is no dtype of ours.
+    def kernel(input: Array, dim: _Dims, keepdim: bool) -> Any:
+        dtype = np.int64 if input.dtype == np.uint8 else None
+        return function.reduce(input, axis=dim, dtype=dtype, keepdims=keepdim)
+
+    return kernel
+
+
+def _cumsum(input: Array, dim: int) -> Array:
+    dtype = np.int64 if input.dtype == np.uint8 else None
+    return np.cumsum(input, axis=dim, dtype=dtype).reshape(input.shape)
+
+
 def _index(function: Any) -> Any:
     def kernel(input: Array, dim: int | None, keepdim: bool) -> Array:
         if (input.size if dim is None else input.shape[dim] if input.ndim else 1) == 0:
@@ -35,13 +49,12 @@ def _index(function: Any) -> Any:
     return kernel
 
 
-def _extreme(function: Any) -> Any:
+def _extreme(function: np.ufunc) -> Any:
     def kernel(input: Array, dim: _Dims, keepdim: bool) -> Array:
         sizes = input.shape if dim is None else [input.shape[d] for d in dim]
         if 0 in sizes:
             raise ValueError("expected at least one element along the reduced dimensions")
-        out: Array = function(input, axis=dim, keepdims=keepdim)
-        return out
+        return np.asarray(function.reduce(input, axis=dim, keepdims=keepdim))
 
     return kernel
 
@@ -78,20 +91,20 @@ def _norm(input: Array, p: float, dim: _Dims, keepdim: bool) -> Array:
     raise ValueError("expected p > 0")
 
 
-SUM = Op("sum", _reduce(np.sum))
-PROD = Op("prod", _reduce(np.prod))
+SUM = Op("sum", _total(np.add))
+PROD = Op("prod", _total(np.multiply))
 MEAN = Op("mean", _reduce(np.mean))
 VAR = Op("var", _var)
 STD = Op("std", _std)
-MAX = Op("max", _extreme(np.max))
-MIN = Op("min", _extreme(np.min))
+MAX = Op("max", _extreme(np.maximum))
+MIN = Op("min", _extreme(np.minimum))
 ANY = Op("any", _reduce(np.any))
 EVERY = Op("all", _reduce(np.all))  # ops.ALL is the tuple of all ops
 ARGMAX = Op("argmax", _index(np.argmax))
 ARGMIN = Op("argmin", _index(np.argmin))
 LOGSUMEXP = Op("logsumexp", _logsumexp)
 NORM = Op("norm", _norm)
-CUMSUM = Op("cumsum", lambda input, dim: np.cumsum(input, axis=dim).reshape(input.shape))
+CUMSUM = Op("cumsum", _cumsum)
 
 
 def _fold(op: Op, input: T, dim: Dims, keepdim: bool, alias: AxisKeepdims, **params: Any) -> T:
@@ -196,6 +209,16 @@ def std(
     **alias: Unpack[AxisKeepdims],
 ) -> T:
     """Return the standard deviation, the square root of `var`.
+
+    Args:
+        input: The values.
+        dim: A dimension or several; None means all.
+        correction: What is taken off the number of elements: 1 (torch's default) or 0 (NumPy's).
+        keepdim: Keep reduced dimensions with size 1.
+        **alias: NumPy's names ``axis`` and ``keepdims``.
+
+    Raises:
+        IndexError: A dimension is out of range.
 
     Example:
         >>> import tt_tensor as tt
@@ -364,6 +387,11 @@ def norm(
 
 def cumsum(input: T, dim: int | None = None, **alias: Unpack[OneAxis]) -> T:
     """Return running sums along ``dim``.
+
+    Args:
+        input: The values.
+        dim: The dimension to run along. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
 
     Raises:
         TypeError: No dimension was given.

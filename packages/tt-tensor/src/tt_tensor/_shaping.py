@@ -17,8 +17,6 @@ def _explain_reshape(input: Array, shape: tuple[int, ...], **_: Any) -> str:
     known = math.prod(n for n in shape if n != -1)
     if shape.count(-1) > 1:
         return f"shape {shape} leaves more than one size to be worked out (-1)"
-    if any(n < -1 for n in shape):
-        return f"shape {shape} has a negative size; only -1 stands for 'work it out'"
     if -1 in shape:
         return f"{input.size} elements do not divide into shape {shape} ({known} known)"
     return f"shape {shape} holds {known} elements, the tensor has {input.size}"
@@ -75,11 +73,24 @@ def reshape(input: T, *shape: Size) -> T:
         tensor([[0, 1, 2],
                 [3, 4, 5]])
     """
-    return apply(RESHAPE, input, shape=read_sizes("reshape", shape))
+    return apply(RESHAPE, input, shape=_wanted("reshape", shape))
+
+
+def _wanted(name: str, shape: tuple[Size, ...]) -> tuple[int, ...]:
+    wanted = read_sizes(name, shape)
+    if min(wanted, default=0) < -1:  # which NumPy lets pass
+        raise ValueError(
+            f"{name}: shape {wanted} has a negative size; only -1 stands for 'work it out'"
+        )
+    return wanted
 
 
 def view(input: T, *shape: Size) -> T:
     """Return the same memory in another shape, as `reshape` but never a copy.
+
+    Args:
+        input: The values.
+        *shape: Sizes, as ints or as one sequence; one of them may be -1: the rest.
 
     Raises:
         ValueError: The shape does not fit, or the memory layout allows no view of it.
@@ -90,11 +101,16 @@ def view(input: T, *shape: Size) -> T:
         tensor([[0, 1],
                 [2, 3]])
     """
-    return apply(VIEW, input, shape=read_sizes("view", shape))
+    return apply(VIEW, input, shape=_wanted("view", shape))
 
 
 def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
     """Join the dimensions from ``start_dim`` to ``end_dim`` into one.
+
+    Args:
+        input: The values.
+        start_dim: The first dimension to join.
+        end_dim: The last dimension to join.
 
     Raises:
         IndexError: A dimension is out of range.
@@ -115,6 +131,11 @@ def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
 
 def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
     """Split dimension ``dim`` into several of the given ``sizes``, one of which may be -1.
+
+    Args:
+        input: The values.
+        dim: The dimension to split.
+        sizes: What it is split into.
 
     Raises:
         IndexError: The dimension is out of range.
@@ -166,6 +187,11 @@ def permute(input: T, *dims: Size) -> T:
 def transpose(input: T, dim0: int, dim1: int) -> T:
     """Swap two dimensions (torch's meaning; `permute` reorders all).
 
+    Args:
+        input: The values.
+        dim0: One dimension.
+        dim1: The other.
+
     Raises:
         IndexError: A dimension is out of range.
 
@@ -185,6 +211,14 @@ def transpose(input: T, dim0: int, dim1: int) -> T:
 def swapaxes(input: T, axis0: int, axis1: int) -> T:
     """Swap two dimensions; NumPy's name for `transpose`.
 
+    Args:
+        input: The values.
+        axis0: One dimension.
+        axis1: The other.
+
+    Raises:
+        IndexError: A dimension is out of range.
+
     Example:
         >>> import tt_tensor as tt
         >>> tt.swapaxes(tt.zeros(2, 3), 0, 1).shape
@@ -195,6 +229,11 @@ def swapaxes(input: T, axis0: int, axis1: int) -> T:
 
 def squeeze(input: T, dim: Dims = None, **alias: Unpack[Axis]) -> T:
     """Drop dimensions of size 1: all of them, or those of ``dim`` that have size 1.
+
+    Args:
+        input: The values.
+        dim: A dimension or several; None means all. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
 
     Raises:
         IndexError: A dimension is out of range.
@@ -213,6 +252,11 @@ def squeeze(input: T, dim: Dims = None, **alias: Unpack[Axis]) -> T:
 def unsqueeze(input: T, dim: int | None = None, **alias: Unpack[OneAxis]) -> T:
     """Insert a dimension of size 1 at ``dim``.
 
+    Args:
+        input: The values.
+        dim: The place of the new dimension. NumPy's ``axis`` is accepted.
+        **alias: NumPy's name ``axis``.
+
     Raises:
         IndexError: The place is out of range.
 
@@ -228,6 +272,10 @@ def unsqueeze(input: T, dim: int | None = None, **alias: Unpack[OneAxis]) -> T:
 
 def expand(input: T, *shape: Size) -> T:
     """Stretch dimensions of size 1, without copying; -1 keeps a size.
+
+    Args:
+        input: The values.
+        *shape: Sizes, as ints or as one sequence; more than there are add leading dimensions.
 
     Raises:
         ValueError: A dimension that is not 1 would have to stretch.
@@ -247,6 +295,10 @@ def expand(input: T, *shape: Size) -> T:
 def broadcast_to(input: T, shape: Sequence[int]) -> T:
     """Stretch to ``shape`` by NumPy's broadcasting, without copying.
 
+    Args:
+        input: The values.
+        shape: The sizes.
+
     Raises:
         ValueError: The tensor's shape does not broadcast to it.
 
@@ -256,4 +308,5 @@ def broadcast_to(input: T, shape: Sequence[int]) -> T:
         tensor([[1, 2],
                 [1, 2]])
     """
+    shape_of("broadcast_to", input)
     return apply(EXPAND, input, shape=read_sizes("broadcast_to", (shape,)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,38 +19,19 @@ from . import (
     _math,
     _reductions,
     _shaping,
+    _sorting,
 )
 from ._dims import wrap_one_dim
 from ._dtypes import DTypeLike, check_array, check_dtype, make_array
 from ._format import format_tensor
-from ._op import Op, Operand, T
+from ._op import Op, Operand
+from ._operators import Operators
 
 _NO_PARAMS: dict[str, Any] = {}
 Number = bool | int | float
 
 
-def _operator(op: Op) -> Callable[[T, Operand], T]:
-    def forward(self: T, other: Operand) -> T:
-        return self._apply(op, (self, other))
-
-    return forward
-
-
-def _reflected(op: Op) -> Callable[[T, Operand], T]:
-    def reflected(self: T, other: Operand) -> T:
-        return self._apply(op, (other, self))
-
-    return reflected
-
-
-def _in_place(op: Op) -> Callable[[T, Operand], T]:
-    def in_place(self: T, other: Operand) -> T:
-        return self._apply_inplace(op, (other,))
-
-    return in_place
-
-
-class Tensor:
+class Tensor(Operators):
     """An n-dimensional array of numbers of one dtype.
 
     Values only: gradients are what ``tt_autograd.Tensor`` adds.
@@ -95,11 +76,16 @@ class Tensor:
         A subclass overrides it to see, or to record, every op. If an input is of a subclass,
         that class's ``_apply`` runs.
         """
+        arrays: list[Any] = []
         for value in inputs:
             kind = type(value)
-            if kind is not cls and isinstance(value, Tensor) and issubclass(kind, cls):
+            if kind is cls:
+                arrays.append(value._array)
+            elif isinstance(value, Tensor) and issubclass(kind, cls):
                 return kind._apply(op, inputs, params)
-        return cls._wrap(op.run(tuple([as_operand(op, v) for v in inputs]), params))
+            else:
+                arrays.append(as_operand(op, value))
+        return cls._wrap(op.run(tuple(arrays), params))
 
     def _apply_inplace(
         self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any] = _NO_PARAMS
@@ -139,7 +125,11 @@ class Tensor:
         """Return the number of elements."""
         return self._array.size
 
-    def size(self, dim: builtins.int | None = None) -> Any:
+    @overload
+    def size(self) -> tuple[builtins.int, ...]: ...
+    @overload
+    def size(self, dim: builtins.int) -> builtins.int: ...
+    def size(self, dim: builtins.int | None = None) -> tuple[builtins.int, ...] | builtins.int:
         """Return the shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
@@ -254,82 +244,24 @@ class Tensor:
     def __getitem__(self, index: _indexing.Index) -> Self:
         return self._apply(_indexing.GETITEM, (self,), {"index": _indexing.plain_index(index)})
 
-    def __setitem__(self, index: _indexing.Index, value: Any) -> None:
-        index = _indexing.plain_index(index, "setitem")
-        self._apply_inplace(_indexing.SETITEM, (value,), {"index": index})
-
-    # Operators
-
-    __add__ = _operator(_arithmetic.ADD)
-    __sub__ = _operator(_arithmetic.SUB)
-    __mul__ = _operator(_arithmetic.MUL)
-    __truediv__ = _operator(_arithmetic.DIV)
-    __floordiv__ = _operator(_arithmetic.FLOOR_DIVIDE)
-    __mod__ = _operator(_arithmetic.REMAINDER)
-    __pow__ = _operator(_arithmetic.POW)
-    __and__ = _operator(_logic.BITWISE_AND)
-    __or__ = _operator(_logic.BITWISE_OR)
-    __xor__ = _operator(_logic.BITWISE_XOR)
-    __matmul__ = _operator(_linalg.MATMUL)
-    __lt__ = _operator(_logic.LT)
-    __le__ = _operator(_logic.LE)
-    __gt__ = _operator(_logic.GT)
-    __ge__ = _operator(_logic.GE)
-
-    __radd__ = _reflected(_arithmetic.ADD)
-    __rsub__ = _reflected(_arithmetic.SUB)
-    __rmul__ = _reflected(_arithmetic.MUL)
-    __rtruediv__ = _reflected(_arithmetic.DIV)
-    __rfloordiv__ = _reflected(_arithmetic.FLOOR_DIVIDE)
-    __rmod__ = _reflected(_arithmetic.REMAINDER)
-    __rpow__ = _reflected(_arithmetic.POW)
-    __rand__ = _reflected(_logic.BITWISE_AND)
-    __ror__ = _reflected(_logic.BITWISE_OR)
-    __rxor__ = _reflected(_logic.BITWISE_XOR)
-    __rmatmul__ = _reflected(_linalg.MATMUL)
-
-    __iadd__ = _in_place(_arithmetic.ADD)
-    __isub__ = _in_place(_arithmetic.SUB)
-    __imul__ = _in_place(_arithmetic.MUL)
-    __itruediv__ = _in_place(_arithmetic.DIV)
-    __ifloordiv__ = _in_place(_arithmetic.FLOOR_DIVIDE)
-    __imod__ = _in_place(_arithmetic.REMAINDER)
-    __ipow__ = _in_place(_arithmetic.POW)
-    __iand__ = _in_place(_logic.BITWISE_AND)
-    __ior__ = _in_place(_logic.BITWISE_OR)
-    __ixor__ = _in_place(_logic.BITWISE_XOR)
-
-    def __neg__(self) -> Self:
-        return self._apply(_arithmetic.NEG, (self,))
-
-    def __pos__(self) -> Self:
-        return self
-
-    def __abs__(self) -> Self:
-        return self._apply(_arithmetic.ABS, (self,))
-
-    def __invert__(self) -> Self:
-        return self._apply(_logic.BITWISE_NOT, (self,))
-
-    def __eq__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
-        if not isinstance(other, _OPERANDS):
-            return NotImplemented
-        return self._apply(_logic.EQ, (self, other))
-
-    def __ne__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
-        if not isinstance(other, _OPERANDS):
-            return NotImplemented
-        return self._apply(_logic.NE, (self, other))
+    def __setitem__(self, index: _indexing.Index, value: Operand) -> None:
+        plain = _indexing.plain_index(index, "setitem")
+        self._apply_inplace(_indexing.SETITEM, (value,), {"index": plain})
 
     # In place, by torch's names
 
     def add_(self, other: Operand, *, alpha: Number = 1) -> Self:
         """Add ``alpha * other`` in place."""
-        return self._apply_inplace(_arithmetic.ADD, (other if alpha == 1 else other * alpha,))
+        return self._apply_inplace(_arithmetic.ADD, (self._times(other, alpha),))
 
     def sub_(self, other: Operand, *, alpha: Number = 1) -> Self:
         """Subtract ``alpha * other`` in place."""
-        return self._apply_inplace(_arithmetic.SUB, (other if alpha == 1 else other * alpha,))
+        return self._apply_inplace(_arithmetic.SUB, (self._times(other, alpha),))
+
+    def _times(self, other: Operand, alpha: Number) -> Operand:
+        if isinstance(other, bool | int | float):
+            return other * alpha
+        return other if alpha == 1 else self._apply(_arithmetic.MUL, (other, alpha))
 
     def mul_(self, other: Operand) -> Self:
         """Multiply by ``other`` in place."""
@@ -343,7 +275,7 @@ class Tensor:
         """Raise to a power in place."""
         return self._apply_inplace(_arithmetic.POW, (exponent,))
 
-    def clip_(self, min: Operand = None, max: Operand = None) -> Self:
+    def clip_(self, min: Operand | None = None, max: Operand | None = None) -> Self:
         """Limit values to a range in place."""
         return self._apply_inplace(_arithmetic.CLIP, (min, max))
 
@@ -483,11 +415,11 @@ class Tensor:
     take = _indexing.take
     index_select = _indexing.index_select
     one_hot = _indexing.one_hot
-    argsort = _indexing.argsort
-    sort = _indexing.sort
-    topk = _indexing.topk
-    tril = _indexing.tril
-    triu = _indexing.triu
+    argsort = _sorting.argsort
+    sort = _sorting.sort
+    topk = _sorting.topk
+    tril = _linalg.tril
+    triu = _linalg.triu
     matmul = _linalg.matmul
     dot = _linalg.dot
     outer = _linalg.outer
@@ -528,9 +460,6 @@ class Tensor:
     def bool(self) -> Self:
         """Return the values as bool: whether each is non-zero."""
         return self.to(np.bool_)
-
-
-_OPERANDS = (Tensor, np.ndarray, bool, int, float, np.generic)
 
 
 def as_operand(op: Op, value: object) -> object:

@@ -35,8 +35,6 @@ from ._arranging import PAD as PAD
 from ._arranging import ROLL as ROLL
 from ._arranging import STACK as STACK
 from ._arranging import TILE as TILE
-from ._indexing import ARGSORT as ARGSORT
-from ._indexing import ARGTOPK as ARGTOPK
 from ._indexing import GATHER as GATHER
 from ._indexing import GETITEM as GETITEM
 from ._indexing import INDEX_SELECT as INDEX_SELECT
@@ -44,11 +42,11 @@ from ._indexing import ONE_HOT as ONE_HOT
 from ._indexing import SCATTER_ADD as SCATTER_ADD
 from ._indexing import SETITEM as SETITEM
 from ._indexing import TAKE as TAKE
-from ._indexing import TRIL as TRIL
-from ._indexing import TRIU as TRIU
 from ._indexing import UNINDEX as UNINDEX
 from ._linalg import EINSUM as EINSUM
 from ._linalg import MATMUL as MATMUL
+from ._linalg import TRIL as TRIL
+from ._linalg import TRIU as TRIU
 from ._logic import BITWISE_AND as BITWISE_AND
 from ._logic import BITWISE_NOT as BITWISE_NOT
 from ._logic import BITWISE_OR as BITWISE_OR
@@ -96,5 +94,7 @@ from ._shaping import EXPAND as EXPAND
 from ._shaping import PERMUTE as PERMUTE
 from ._shaping import RESHAPE as RESHAPE
 from ._shaping import VIEW as VIEW
+from ._sorting import ARGSORT as ARGSORT
+from ._sorting import ARGTOPK as ARGTOPK
 
 ALL: tuple[Op, ...] = tuple(op for op in list(globals().values()) if isinstance(op, Op))
