@@ -1,0 +1,214 @@
+"""The flags that every milestone understands, and those that a script adds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from ._errors import TitoError
+
+Mode = Literal["full", "demo", "test-only", "pretrained"]
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A flag of one script.
+
+    Attributes:
+        flag: The flag, such as ``"--hidden-units"``.
+        default: Its value when it is not given. It fixes the flag's type; False makes a switch.
+        help: A line about it.
+        choices: The values allowed; any value of the type if empty.
+        demo: Its value under ``--demo-mode`` when it is not given; the default if None.
+    """
+
+    flag: str
+    default: Value
+    help: str
+    choices: tuple[Value, ...] = ()
+    demo: Value | None = None
+
+    @property
+    def name(self) -> str:
+        """The flag as a name: ``hidden_units``."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the user asked for.
+
+    Attributes:
+        mode: ``full``, ``demo`` (less of everything), ``test-only`` (nothing is trained) or
+            ``pretrained`` (weights are loaded instead of trained).
+        epochs: How often to go over the training data; 0 where nothing is trained.
+        batch_size: Examples in a batch.
+        seed: Seed of every random choice.
+        threads: BLAS threads; None to leave them as they are.
+        data_dir: Folder with data sets; None for the data home.
+        report_dir: Folder for the report.
+        options: The values of the script's own flags, by name.
+    """
+
+    mode: Mode
+    epochs: int
+    batch_size: int
+    seed: int
+    threads: int | None
+    data_dir: Path | None
+    report_dir: Path
+    options: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a script uses when its flags do not say otherwise.
+
+    Attributes:
+        epochs: Epochs of a full run.
+        batch_size: Examples in a batch.
+        demo_epochs: Epochs under ``--demo-mode``.
+        report_dir: Folder for the report.
+        options: The script's own flags.
+    """
+
+    epochs: int
+    batch_size: int
+    demo_epochs: int
+    report_dir: Path
+    options: tuple[Option, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are `TitoError`, told like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        sentence = message[:1].upper() + message[1:]
+        raise TitoError(f"{sentence}. '{self.prog} --help' lists the flags.")
+
+
+def parse_flags(
+    argv: Sequence[str], defaults: Defaults, *, program: str, description: str
+) -> Flags:
+    """Parse a milestone's flags.
+
+    Args:
+        argv: Arguments after the program's name.
+        defaults: What holds when a flag is not given.
+        program: The script's name, for its help.
+        description: A line about the script, for its help.
+
+    Raises:
+        TitoError: If a flag is unknown, its value out of range, or two flags exclude each other.
+        SystemExit: After printing the help, when that was asked for.
+    """
+    given = _parser(defaults, program, description).parse_args(argv)
+    mode: Mode = given.mode
+    if given.data_dir is not None and not given.data_dir.is_dir():
+        raise TitoError(f"--data-dir {given.data_dir}: there is no such folder.")
+    if mode in ("test-only", "pretrained"):
+        epochs = 0
+    elif given.epochs is not None:
+        epochs = given.epochs
+    else:
+        epochs = defaults.demo_epochs if mode == "demo" else defaults.epochs
+    return Flags(
+        mode=mode,
+        epochs=epochs,
+        batch_size=given.batch_size,
+        seed=given.seed,
+        threads=given.threads,
+        data_dir=given.data_dir,
+        report_dir=given.report_dir,
+        options={option.name: _value(option, given, mode) for option in defaults.options},
+    )
+
+
+def _value(option: Option, given: argparse.Namespace, mode: Mode) -> Value:
+    value: Value | None = getattr(given, option.name)
+    if value is not None:
+        return value
+    return option.demo if mode == "demo" and option.demo is not None else option.default
+
+
+def _parser(defaults: Defaults, program: str, description: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=program, description=description, allow_abbrev=False)
+    parser.add_argument(
+        "--epochs",
+        type=_positive,
+        metavar="N",
+        help=f"times to go over the training data ({defaults.epochs}; "
+        f"{defaults.demo_epochs} with --demo-mode)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        default=defaults.batch_size,
+        help="examples in a batch (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=_natural, metavar="N", default=0, help="seed of every random choice (0)"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="BLAS threads (left as they are)"
+    )
+    modes = parser.add_mutually_exclusive_group()
+    modes.set_defaults(mode="full")
+    for flag, mode, text in (
+        ("--test-only", "test-only", "build, one forward and backward pass, no training"),
+        ("--demo-mode", "demo", "the same run with less of everything: under a minute"),
+        ("--use-pretrained", "pretrained", "load the weights beside the script, do not train"),
+    ):
+        modes.add_argument(flag, dest="mode", action="store_const", const=mode, help=text)
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder with data sets")
+    parser.add_argument(
+        "--report-dir",
+        type=Path,
+        metavar="DIR",
+        default=defaults.report_dir,
+        help="folder for the report (%(default)s)",
+    )
+    own = parser.add_argument_group("flags of this script") if defaults.options else parser
+    for option in defaults.options:
+        _add_option(own, option)
+    return parser
+
+
+def _add_option(group: argparse._ActionsContainer, option: Option) -> None:
+    if option.default is False:
+        group.add_argument(
+            option.flag, dest=option.name, action="store_const", const=True, help=option.help
+        )
+    else:
+        group.add_argument(
+            option.flag,
+            dest=option.name,
+            type=type(option.default),
+            choices=option.choices or None,
+            metavar=None if option.choices else "X",
+            help=f"{option.help} ({option.default})",
+        )
+
+
+def _positive(text: str) -> int:
+    return _whole(text, least=1)
+
+
+def _natural(text: str) -> int:
+    return _whole(text, least=0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        message = f"expected a whole number of at least {least}, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value

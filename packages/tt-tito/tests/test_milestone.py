@@ -1,0 +1,538 @@
+"""A milestone's run: flags, exit codes, and what it leaves behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+import tt_autograd as tt
+import tt_nn as nn
+from tt_tito import Bound, Lab, Milestone, Option, TitoError, at_least, at_most
+
+MakeScript = Callable[..., Path]
+Experiment = Callable[[Lab], None]
+Run = Callable[..., int]
+
+SCHEMA: dict[str, type | tuple[type, ...]] = {
+    "milestone": str,
+    "script": str,
+    "mode": str,
+    "seed": int,
+    "metrics": dict,
+    "bar": dict,
+    "passed": (bool, type(None)),
+    "seconds": dict,
+    "peak_memory_bytes": int,
+    "parameters": int,
+    "flops_forward": int,
+    "scaling": list,
+    "environment": dict,
+}
+
+
+def draw(figure: Figure) -> None:
+    figure.subplots().plot([0, 1], [1, 0], color="C0")
+
+
+def measure_systems(lab: Lab) -> None:
+    model, inputs = nn.Linear(3, 2), tt.ones(4, 3)
+    lab.systems(
+        model,
+        inputs,
+        step=lambda: model(inputs).sum().backward(),
+        growth={"batch size": (lambda size: lambda: model(tt.ones(size, 3)), (8, 64))},
+    )
+
+
+def experiment_with(accuracy: float) -> Experiment:
+    def experiment(lab: Lab) -> None:
+        with lab.timed("train"):
+            for _ in lab.progress(range(lab.epochs), "training"):
+                pass
+        lab.heading("A heading with <angles> & more")
+        lab.note("A note\n  over two lines.")
+        lab.table("A table", ("Name", "Value"), [("one", 1), ("[red]two[/red]", 2.5)])
+        lab.picture("line", draw, alt='A "falling" line', caption="It falls.")
+        lab.metric("accuracy", accuracy)
+        measure_systems(lab)
+
+    return experiment
+
+
+@pytest.fixture
+def run(make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run an experiment as the script of a milestone, in a folder of its own."""
+    script = make_script()
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        experiment: Experiment,
+        *flags: str,
+        bar: dict[str, Bound] | None = None,
+        options: tuple[Option, ...] = (),
+    ) -> int:
+        milestone = Milestone(
+            str(script),
+            bar={"accuracy": at_least(0.9)} if bar is None else bar,
+            epochs=7,
+            demo_epochs=3,
+            batch_size=50,
+            options=options,
+        )
+        return milestone.run(experiment, flags)
+
+    return run
+
+
+REPORT = Path("reports", "milestone_01", "line")
+
+
+def read_report(folder: Path = REPORT) -> dict[str, object]:
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert isinstance(report, dict)
+    return report
+
+
+# --- The report ---------------------------------------------------------------------------------
+
+
+def test_report_has_exactly_the_keys_of_the_schema(run: Run) -> None:
+    assert run(experiment_with(0.95), "--seed", "3") == 0
+    report = read_report()
+    assert list(report) == list(SCHEMA)
+    for key, kind in SCHEMA.items():
+        assert isinstance(report[key], kind), key
+    assert report["milestone"] == "01"
+    assert report["script"] == "line.py"
+    assert report["mode"] == "full"
+    assert report["seed"] == 3
+    assert report["metrics"] == {"accuracy": 0.95}
+    assert report["bar"] == {"accuracy": {"minimum": 0.9}}
+    assert report["passed"] is True
+    assert report["parameters"] == 3 * 2 + 2
+    assert report["flops_forward"] == 4 * 2 * (2 * 3 + 1)
+    assert report["peak_memory_bytes"] > 0  # type: ignore[operator]  # the schema says it is int
+
+
+def test_report_keeps_time_and_says_on_what_it_ran(run: Run) -> None:
+    run(experiment_with(0.95))
+    report = read_report()
+    seconds, environment = report["seconds"], report["environment"]
+    assert isinstance(seconds, dict)
+    assert isinstance(environment, dict)
+    assert list(seconds) == ["data", "train", "evaluate", "total"]
+    assert all(value >= 0 for value in seconds.values())
+    assert seconds["total"] >= seconds["train"]
+    assert set(environment) == {"python", "numpy", "blas", "threads", "cpu", "packages"}
+    assert {"tt-tito", "tt-nn", "tt-profile"} <= set(environment["packages"])
+
+
+def test_scaling_has_a_row_for_each_size(run: Run) -> None:
+    run(experiment_with(0.95))
+    rows = read_report()["scaling"]
+    assert isinstance(rows, list)
+    assert [(row["axis"], row["size"]) for row in rows] == [("batch size", 8), ("batch size", 64)]
+    assert all(row["seconds"] > 0 and row["peak_memory_bytes"] > 0 for row in rows)
+
+
+def test_a_metric_that_is_not_finite_is_null_and_misses_the_bar(run: Run) -> None:
+    assert run(experiment_with(float("nan"))) == 1
+    assert read_report()["metrics"] == {"accuracy": None}
+
+
+class Page(HTMLParser):
+    """What of a page would load something, and what of it is said in words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_page_is_self_contained(run: Run) -> None:
+    run(experiment_with(0.95))
+    text = (REPORT / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "base", "form"}
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "href"):
+            assert (attributes.get(name) or "data:").startswith("data:"), tag
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_page_is_for_everyone(run: Run) -> None:
+    run(experiment_with(0.95))
+    text = (REPORT / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert ("html", {"lang": "en"}) in page.tags
+    assert any(
+        tag == "meta" and "width=device-width" in str(attributes.get("content"))
+        for tag, attributes in page.tags
+    )
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert [bool(image["alt"]) for image in images] == [True, True]  # ours, and the scaling
+    assert images[0]["alt"] == 'A "falling" line'
+    assert "prefers-color-scheme: dark" in text
+    assert sum(tag == "source" for tag, _ in page.tags) == len(images)
+    for said in ("A line fits", "A heading with <angles> & more", "[red]two[/red]", "at least 0.9"):
+        assert said in page.words
+
+
+def test_pictures_are_png_files(run: Run) -> None:
+    run(experiment_with(0.95))
+    for name in ("line", "scaling"):
+        assert (REPORT / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- The verdict --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "code"),
+    [
+        (at_least(0.9), 0.9, 0),
+        (at_least(0.9), 0.95, 0),
+        (at_least(0.9), 0.8999, 1),
+        (at_most(0.75), 0.75, 0),
+        (at_most(0.75), 0.76, 1),
+        (at_least(0.9), float("nan"), 1),
+        (at_most(0.9), float("nan"), 1),
+        (at_most(0.9), float("inf"), 1),
+    ],
+)
+def test_exit_code_is_the_verdict(run: Run, bound: Bound, value: float, code: int) -> None:
+    assert run(experiment_with(value), bar={"accuracy": bound}) == code
+    assert read_report()["passed"] is (code == 0)
+
+
+def test_a_bar_on_what_was_not_measured_is_not_met(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = {"accuracy": at_least(0.9), "speed": at_least(1.0)}
+    assert run(experiment_with(1.0), bar=bar) == 1
+    assert "not measured" in capsys.readouterr().out
+
+
+def test_every_metric_of_the_bar_counts(run: Run) -> None:
+    def experiment(lab: Lab) -> None:
+        lab.metric("good", 1.0)
+        lab.metric("bad", 0.0)
+        measure_systems(lab)
+
+    bar = {"good": at_least(0.5), "bad": at_least(0.5)}
+    assert run(experiment, bar=bar) == 1
+
+
+def test_a_test_only_run_is_not_judged(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(experiment_with(0.0), "--test-only") == 0
+    assert read_report()["passed"] is None
+    assert "NOT JUDGED" in capsys.readouterr().out
+
+
+def test_a_metric_is_measured_once(run: Run) -> None:
+    def experiment(lab: Lab) -> None:
+        lab.metric("accuracy", 0.1)
+        lab.metric("accuracy", 1.0)
+
+    with pytest.raises(ValueError, match="recorded before"):
+        run(experiment)
+
+
+def test_a_run_without_its_systems_section_is_an_error(run: Run) -> None:
+    with pytest.raises(RuntimeError, match="systems"):
+        run(lambda lab: lab.metric("accuracy", 1.0))
+    assert not (REPORT / "report.json").exists()
+
+
+# --- Flags --------------------------------------------------------------------------------------
+
+SIZE = Option("--hidden-units", 8, "units", demo=4)
+RECIPE = Option("--recipe", "slow", "how", choices=("slow", "fast"))
+AUGMENT = Option("--augment", False, "shift the images")
+
+
+@pytest.mark.parametrize(
+    ("flags", "attribute", "value"),
+    [
+        ([], "mode", "full"),
+        ([], "epochs", 7),
+        ([], "batch_size", 50),
+        ([], "seed", 0),
+        (["--epochs", "2"], "epochs", 2),
+        (["--batch-size", "5"], "batch_size", 5),
+        (["--seed", "12"], "seed", 12),
+        (["--demo-mode"], "mode", "demo"),
+        (["--demo-mode"], "epochs", 3),
+        (["--demo-mode", "--epochs", "5"], "epochs", 5),
+        (["--test-only"], "mode", "test-only"),
+        (["--test-only"], "epochs", 0),
+        (["--use-pretrained"], "mode", "pretrained"),
+        (["--use-pretrained", "--epochs", "5"], "epochs", 0),
+    ],
+)
+def test_flags(run: Run, flags: list[str], attribute: str, value: object) -> None:
+    seen = []
+
+    def experiment(lab: Lab) -> None:
+        seen.append(getattr(lab, attribute))
+        raise TitoError("That is all that was asked.")
+
+    assert run(experiment, *flags) == 2
+    assert seen == [value]
+
+
+@pytest.mark.parametrize(
+    ("flags", "size", "recipe", "augment"),
+    [
+        ([], 8, "slow", False),
+        (["--demo-mode"], 4, "slow", False),
+        (["--demo-mode", "--hidden-units", "16"], 16, "slow", False),
+        (["--recipe", "fast", "--augment"], 8, "fast", True),
+    ],
+)
+def test_flags_of_a_script(
+    run: Run, flags: list[str], size: int, recipe: str, augment: bool
+) -> None:
+    def experiment(lab: Lab) -> None:
+        assert lab.option("hidden_units", int) == size
+        assert lab.option("recipe", str) == recipe
+        assert lab.option("augment", bool) is augment
+        with pytest.raises(TypeError, match="hidden_units"):
+            lab.option("hidden_units", str)
+        raise TitoError("That is all that was asked.")
+
+    assert run(experiment, *flags, options=(SIZE, RECIPE, AUGMENT)) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--epochs", "0"], "expected a whole number of at least 1"),
+        (["--batch-size", "-1"], "expected a whole number of at least 1"),
+        (["--seed", "-1"], "expected a whole number of at least 0"),
+        (["--seed", "x"], "expected a whole number of at least 0"),
+        (["--threads", "0"], "expected a whole number of at least 1"),
+        (["--threads"], "expected one argument"),
+        (["--fast"], "Unrecognized arguments: --fast"),
+        (["--see", "1"], "Unrecognized arguments"),
+        (["--demo-mode", "--test-only"], "not allowed with"),
+        (["--data-dir", "nowhere"], "no such folder"),
+        (["--use-pretrained"], "line.safetensors is not there"),
+        (["--recipe", "odd"], "invalid choice"),
+        (["--hidden-units", "many"], "invalid int value"),
+    ],
+)
+def test_a_wrong_flag_is_told_in_a_paragraph(
+    run: Run, capsys: pytest.CaptureFixture[str], flags: list[str], complaint: str
+) -> None:
+    def experiment(lab: Lab) -> None:
+        if lab.mode == "pretrained":
+            lab.load_weights(nn.Linear(1, 1))
+
+    assert run(experiment, *flags, options=(SIZE, RECIPE)) == 2
+    err = capsys.readouterr().err
+    assert complaint in " ".join(err.split())
+    assert err.startswith("line.py: ")
+    assert "Traceback" not in err
+    assert not (REPORT / "report.json").exists()
+
+
+def test_help_names_every_flag(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run(experiment_with(1.0), "--help", options=(SIZE, AUGMENT))
+    out = capsys.readouterr().out
+    for flag in (
+        *("--epochs", "--batch-size", "--seed", "--threads", "--test-only", "--demo-mode"),
+        *("--use-pretrained", "--data-dir", "--report-dir", "--hidden-units", "--augment"),
+    ):
+        assert flag in out
+
+
+def test_threads_are_set_for_the_run(make_script: MakeScript, tmp_path: Path) -> None:
+    script = make_script(
+        "import sys\n"
+        "import tt_autograd as tt, tt_nn as nn\n"
+        "from tt_tito import Milestone\n"
+        "def experiment(lab):\n"
+        "    model = nn.Linear(1, 1)\n"
+        "    grow = {'n': (lambda n: lambda: model(tt.ones(n, 1)), (1, 2))}\n"
+        "    lab.systems(model, tt.ones(1, 1), step=lambda: model(tt.ones(1, 1)), growth=grow)\n"
+        "milestone = Milestone(__file__, bar={}, epochs=1, demo_epochs=1, batch_size=1)\n"
+        "sys.exit(milestone.run(experiment))\n"
+    )
+    for threads in (1, 2):
+        subprocess.run(
+            [sys.executable, str(script), "--threads", str(threads), "--report-dir", str(tmp_path)],
+            check=True,
+            capture_output=True,
+        )
+        environment = read_report(tmp_path)["environment"]
+        assert isinstance(environment, dict)
+        assert environment["threads"] == threads
+
+
+# --- Errors -------------------------------------------------------------------------------------
+
+
+def test_a_data_error_ends_with_2(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def experiment(lab: Lab) -> None:
+        raise TitoError("The digits are not there.")
+
+    assert run(experiment) == 2
+    assert capsys.readouterr().err == "line.py: The digits are not there.\n"
+    assert not (REPORT / "report.json").exists()
+
+
+def test_an_interrupted_run_says_so_and_writes_nothing(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def experiment(lab: Lab) -> None:
+        raise KeyboardInterrupt
+
+    assert run(experiment) == 130
+    assert "no report was written" in capsys.readouterr().err
+    assert not (REPORT / "report.json").exists()
+
+
+def test_a_report_folder_that_cannot_be_made_is_told_before_the_run(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    def experiment(lab: Lab) -> None:
+        raise AssertionError("the run must not begin")
+
+    assert run(experiment, "--report-dir", "file/report") == 2
+    assert run(experiment, "--report-dir", "file") == 2
+    assert "--report-dir" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_a_read_only_report_folder_is_told_before_the_run(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    assert run(experiment_with(1.0), "--report-dir", str(folder)) == 2
+
+
+@pytest.mark.parametrize("file", ["line.png", "report.html", "report.json"])
+def test_a_write_that_fails_leaves_the_files_of_the_last_run_whole(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    assert run(experiment_with(0.95)) == 0
+    before = {path.name: path.read_bytes() for path in REPORT.iterdir()}
+    replace = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if target.name == file:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    assert run(experiment_with(0.99)) == 2
+    assert "No space left on device" in " ".join(capsys.readouterr().err.split())
+    after = {path.name: path.read_bytes() for path in REPORT.iterdir()}
+    assert set(after) == set(before)  # no temporary file is left
+    assert after[file] == before[file]
+    assert after["report.json"] == before["report.json"]  # written last, so never ahead
+
+
+@pytest.mark.parametrize("folder", ["1_1957_line", "01_57_line", "line"])
+def test_a_script_outside_of_a_milestone_folder_is_told(
+    make_script: MakeScript, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    script = make_script(folder=folder)
+    milestone = Milestone(str(script), bar={}, epochs=1, demo_epochs=1, batch_size=1)
+    assert milestone.run(experiment_with(1.0), []) == 2
+    assert "NN_YEAR_name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "alt", "complaint"),
+    [("../out", "A line", "lower-case"), ("", "A line", "lower-case"), ("line", " ", "alt")],
+)
+def test_a_picture_needs_a_plain_name_and_words(
+    run: Run, name: str, alt: str, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        run(lambda lab: lab.picture(name, draw, alt=alt, caption=""))
+
+
+def test_a_table_needs_a_cell_for_each_column(run: Run) -> None:
+    with pytest.raises(ValueError, match="has 1 cells for 2 columns"):
+        run(lambda lab: lab.table("t", ("a", "b"), [(1,)]))
+
+
+# --- Weights ------------------------------------------------------------------------------------
+
+
+def learn_one(lab: Lab) -> None:
+    model = nn.Linear(1, 1)
+    if lab.mode == "pretrained":
+        lab.load_weights(model)
+    elif lab.epochs:
+        nn.init.ones_(model.weight)
+        nn.init.zeros_(model.bias)
+    lab.save_weights(model)
+    lab.metric("accuracy", model(tt.ones(1, 1)).item())
+    measure_systems(lab)
+
+
+def test_weights_that_a_run_saved_can_be_shipped_beside_the_script(
+    run: Run, make_script: MakeScript
+) -> None:
+    assert run(learn_one) == 0
+    shipped = make_script().with_name("line.safetensors")
+    shipped.write_bytes((REPORT / "line.safetensors").read_bytes())
+    assert run(learn_one, "--use-pretrained", "--report-dir", "again") == 0
+    assert read_report(Path("again"))["metrics"] == {"accuracy": 1.0}
+    assert not Path("again", "line.safetensors").exists()  # nothing was trained
+
+
+def test_damaged_weights_are_told(
+    run: Run, make_script: MakeScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(learn_one) == 0
+    shipped = make_script().with_name("line.safetensors")
+    shipped.write_bytes((REPORT / "line.safetensors").read_bytes()[:-1])
+    assert run(learn_one, "--use-pretrained") == 2
+    assert "line.safetensors does not fit" in " ".join(capsys.readouterr().err.split())
+
+
+# --- The terminal -------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_plain_text_without_progress(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(experiment_with(0.95)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert not re.search(r"\x1b|\r", out)
+    assert "training" not in out.splitlines()
+    for said in ("Milestone 01 (1957)", "A note over two lines.", "[red]two[/red]", "PASSED"):
+        assert said in out
+
+
+def test_nothing_is_coloured_where_no_colour_is_wanted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the pipe for a terminal
+    assert run(experiment_with(0.95)) == 0
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", capsys.readouterr().out)
