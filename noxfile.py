@@ -201,13 +201,33 @@ def run_scripts(session: nox.Session, scripts: Mapping[str, Path], *requirements
         session.error("; ".join(failures))
 
 
+def chosen_scripts(session: nox.Session, milestone: Milestone) -> tuple[list[Path], list[str]]:
+    """Return the milestone's scripts, or the one named first after ``--``, and the flags."""
+    names, flags = list(milestone.scripts), session.posargs
+    if flags and not flags[0].startswith("-"):
+        names, flags = flags[:1], flags[1:]
+        if names[0] not in milestone.scripts:
+            session.error(f"no script {names[0]!r}; there are: {', '.join(milestone.scripts)}")
+    return [milestone.scripts[name] for name in names], flags
+
+
 def register_milestone(milestone: Milestone) -> None:
-    """Make the session of a milestone."""
+    """Make the session of a milestone, and the one that repeats it with many seeds."""
 
     @nox.session(name=milestone.session, requires=["build"], tags=["milestones"], default=False)
     def run(session: nox.Session) -> None:
         """Run every script of this milestone, or the one that is named first after ``--``."""
-        run_scripts(session, milestone.scripts, *milestone.dependencies())
+        scripts, flags = chosen_scripts(session, milestone)
+        install(session, *milestone.dependencies())
+        run_scripts(session, scripts, flags)
+
+    @nox.session(name=f"seeds_{milestone.number}", requires=["build"], default=False)
+    def sweep(session: nox.Session) -> None:
+        """Run this milestone with seeds 0 to 9, or as many as ``-- --seeds N`` says."""
+        scripts, flags = chosen_scripts(session, milestone)
+        install(session, *milestone.dependencies())
+        for script in scripts:
+            session.run("python", "tooling/seeds.py", str(script.relative_to(ROOT)), *flags)
 
 
 for _version in PYTHONS:
