@@ -180,3 +180,13 @@ def test_adding_to_repeated_places_is_exact_for_every_dtype(rows: int) -> None:
         assert found.dtype == dtype
         expected = np.bincount(places, minlength=7)[:, None].astype(dtype).repeat(3, 1)
         np.testing.assert_array_equal(found, expected)
+
+
+def test_bools_are_written_as_zero_and_one_and_as_nothing_else() -> None:
+    mask = tt.tensor([True, False, True])
+    mask[1] = 1
+    mask[0] = 0
+    assert mask.tolist() == [False, True, True]
+    assert mask.zero_().tolist() == [False, False, False]
+    with pytest.raises(TypeError, match=r"setitem: expected a value that bool can hold"):
+        mask[0] = 2
