@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +55,7 @@ def _is_float(dtype: object) -> bool:
     return dtype is not None and dtype in _FLOATS
 
 
-@dataclass(frozen=True, slots=True)
-class OpEvent:
+class OpEvent(NamedTuple):
     """One op that ran, as an observer sees it.
 
     Attributes:
