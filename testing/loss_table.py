@@ -268,7 +268,7 @@ LOSSES = [
             {"pos_weight": POS_WEIGHT, "weight": WEIGHT, "reduction": "none"},
         ],
     ),
-    Loss("BCEWithLogitsLoss", {}, partial(yes_or_no, (8, 1)), bce_with_logits, True),
+    Loss("BCEWithLogitsLoss", {}, partial(yes_or_no, (8, 1)), bce_with_logits, False),
     *elementwise("KLDivLoss", kl_div, log_probabilities, [{"reduction": "batchmean"}]),
     *(
         Loss(

@@ -33,7 +33,7 @@ class OpCall:
     def variables(self) -> list[Array]:
         """The floating-point arrays among the arguments, in order."""
         found: list[Array] = []
-        convert(self.sample[0], lambda array: found.append(array) or array)  # type: ignore[func-returns-value]  # for its effect
+        convert(self.sample[0], found.append)
         return [array for array in found if array.dtype.kind == "f"]
 
     def arguments(self, values: Iterable[Any], constant: Callable[[Array], Any]) -> Sample:
