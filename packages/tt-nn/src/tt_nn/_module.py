@@ -168,7 +168,8 @@ class Module:
                 close = get_close_matches(name, [n for n in dir(self) if n[0] != "_"])
                 if close:
                     message += f"; did you mean {' or '.join(map(repr, close))}?"
-            raise AttributeError(message)
+            # No obj: from 3.12 on Python would add a hint of its own to the one above.
+            raise AttributeError(message, name=name, obj=None)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Set a parameter under a name that is only known at run time; None leaves it out."""
