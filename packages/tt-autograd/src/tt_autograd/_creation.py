@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tt_tensor
 from numpy.typing import NDArray
+
+import tt_tensor
 from tt_tensor import DTypeLike, Generator
 
 from ._tensor import Tensor

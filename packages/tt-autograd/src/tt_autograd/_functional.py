@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+
 import tt_tensor
 
+from ._modes import always_grad
 from ._tape import Leaf, Node
 from ._tensor import Tensor, seed
 from ._walk import walk
 
 Tensors = Tensor | Sequence[Tensor]
+Values = tt_tensor.Tensor | Sequence[tt_tensor.Tensor]  # of which fresh leaves are made
 
 
 def grad(
     outputs: Tensors,
     inputs: Tensors,
-    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    grad_outputs: tt_tensor.Tensor | Sequence[tt_tensor.Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
@@ -39,6 +43,7 @@ def grad(
 
     Raises:
         RuntimeError: An input does not require grad or was not used.
+        TypeError: An output or an input is not a tensor.
         ValueError: A gradient of an output is missing or has another shape.
 
     Example:
@@ -49,30 +54,30 @@ def grad(
         >>> first.item(), second.item()
         (27.0, 18.0)
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    given: Sequence[Tensor | None]
-    if grad_outputs is None or isinstance(grad_outputs, Tensor):
-        given = [grad_outputs] * len(outs)
-    else:
-        given = grad_outputs
+    outs, ins = _listed(outputs), _listed(inputs)
+    given: Sequence[tt_tensor.Tensor | None]
+    given = [None] * len(outs) if grad_outputs is None else _listed(grad_outputs)
     if len(given) != len(outs):
-        raise ValueError(f"grad: expected {len(outs)} grad_outputs, got {len(given)}")
+        raise ValueError(
+            f"grad: expected a gradient for each of {len(outs)} outputs, got {len(given)}"
+        )
     roots: list[tuple[Node | Leaf, object]] = []
     for out, g in zip(outs, given, strict=True):
+        _check_tensor("grad", "outputs", out)
         if out._node is None:
             raise RuntimeError("grad: an output does not require grad and has no history")
         roots.append((out._node, seed("grad", out, g, create_graph)))
     targets = []
     for i, tensor in enumerate(ins):
+        _check_tensor("grad", "inputs", tensor)
         if tensor._node is None:
             raise RuntimeError(f"grad: input {i} does not require grad")
         targets.append(tensor._node)
     retain = create_graph if retain_graph is None else retain_graph
     found = walk(roots, retain=retain, record=create_graph, wanted=targets)
-    results = []
+    results: list[Tensor] = []
     for i, (tensor, target) in enumerate(zip(ins, targets, strict=True)):
-        piece = found.get(target)
+        piece: Any = found.get(target)
         if piece is None:
             if not allow_unused:
                 raise RuntimeError(
@@ -85,20 +90,56 @@ def grad(
     return tuple(results)
 
 
-def _tracked(inputs: Tensors) -> list[Tensor]:
+T = TypeVar("T")
+
+
+def _listed(values: T | Sequence[T]) -> list[T]:
+    return list(values) if isinstance(values, list | tuple) else [values]  # type: ignore[list-item]  # one T
+
+
+def _check_tensor(name: str, role: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected {role} to be tensors, got {type(value).__name__}")
+
+
+def _tracked(name: str, inputs: Values) -> list[Tensor]:
     """Return fresh leaves with the values of ``inputs``."""
-    listed = [inputs] if isinstance(inputs, tt_tensor.Tensor) else list(inputs)
-    return [Tensor._wrap(t._array).requires_grad_() for t in listed]
+    for value in _listed(inputs):
+        if not isinstance(value, tt_tensor.Tensor):
+            raise TypeError(f"{name}: expected inputs to be tensors, got {type(value).__name__}")
+    return [Tensor._wrap(t._array).requires_grad_() for t in _listed(inputs)]
 
 
-def _linked(inputs: Tensors) -> list[Tensor]:
+def _linked(name: str, inputs: Values) -> list[Tensor]:
     """Return stand-ins for ``inputs`` that keep their history, each a node of its own."""
-    listed = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    return [t.clone() if t.requires_grad else _tracked(t)[0] for t in listed]
+    fresh = _tracked(name, inputs)
+    return [
+        t.clone() if isinstance(t, Tensor) and t.requires_grad else leaf
+        for t, leaf in zip(_listed(inputs), fresh, strict=True)
+    ]
+
+
+def _run(name: str, func: Callable[..., Tensor], leaves: Sequence[Tensor]) -> Tensor:
+    with always_grad():
+        out = func(*leaves)
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"{name}: expected a function that returns a tensor, got {type(out).__name__}"
+        )
+    return out
+
+
+def _pull(
+    out: Tensor, leaves: Sequence[Tensor], v: Tensor | None, again: bool, record: bool
+) -> tuple[Tensor, ...]:
+    """Return the gradients of ``out``, zeros where it does not depend on a leaf."""
+    if out.requires_grad:
+        return grad(out, leaves, v, again, record, allow_unused=True)
+    return tuple(Tensor._wrap(np.zeros(leaf.shape, leaf.dtype)) for leaf in leaves)
 
 
 def vjp(
-    func: Callable[..., Tensor], inputs: Tensors, v: Tensor | None = None
+    func: Callable[..., Tensor], inputs: Values, v: Tensor | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return ``func(*inputs)`` and the product of ``v`` with its Jacobian.
 
@@ -116,13 +157,14 @@ def vjp(
         >>> g
         tensor([ 2., 40.])
     """
-    leaves = _tracked(inputs)
-    out = func(*leaves)
-    return out.detach(), grad(out, leaves, v, allow_unused=True)
+    leaves = _tracked("vjp", inputs)
+    out = _run("vjp", func, leaves)
+    seed("vjp", out, v, False)  # its errors, also where nothing is to be done
+    return out.detach(), _pull(out, leaves, v, False, False)
 
 
 def jvp(
-    func: Callable[..., Tensor], inputs: Tensors, v: Tensors | None = None
+    func: Callable[..., Tensor], inputs: Values, v: Tensors | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return ``func(*inputs)`` and the product of its Jacobian with ``v``.
 
@@ -139,20 +181,24 @@ def jvp(
         >>> slope
         tensor([ 2., 40.])
     """
-    leaves = _tracked(inputs)
+    leaves = _tracked("jvp", inputs)
     if v is None:
         directions = [Tensor._wrap(np.ones(t.shape, t.dtype)) for t in leaves]
     else:
-        directions = [v] if isinstance(v, Tensor) else list(v)
+        directions = _listed(v)
+    if len(directions) != len(leaves):
+        raise ValueError(
+            f"jvp: expected a direction for each of {len(leaves)} inputs, got {len(directions)}"
+        )
     for i, (leaf, direction) in enumerate(zip(leaves, directions, strict=True)):
         if leaf.shape != direction.shape:
             raise ValueError(
                 f"jvp: expected a direction of shape {leaf.shape} for input {i}, "
                 f"got {direction.shape}"
             )
-    out = func(*leaves)
+    out = _run("jvp", func, leaves)
     dummy = Tensor._wrap(np.ones(out.shape, out.dtype)).requires_grad_()
-    back = grad(out, leaves, dummy, create_graph=True, allow_unused=True)
+    back = _pull(out, leaves, dummy, True, True)
     used = [(g, d) for g, d in zip(back, directions, strict=True) if g.requires_grad]
     if not used:
         return out.detach(), Tensor._wrap(np.zeros(out.shape, out.dtype))
@@ -161,7 +207,7 @@ def jvp(
 
 
 def jacobian(
-    func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False
+    func: Callable[..., Tensor], inputs: Values, create_graph: bool = False
 ) -> Tensor | tuple[Tensor, ...]:
     """Return the Jacobian of ``func``: every output's derivative by every input.
 
@@ -181,23 +227,19 @@ def jacobian(
                 [0., 4.]])
     """
     single = isinstance(inputs, tt_tensor.Tensor)
-    leaves = _linked(inputs) if create_graph else _tracked(inputs)
-    out = func(*leaves)
+    leaves = _linked("jacobian", inputs) if create_graph else _tracked("jacobian", inputs)
+    out = _run("jacobian", func, leaves)
     rows: list[tuple[Tensor, ...]] = []
     for k in range(out.numel()):
         one = np.zeros(out.shape, out.dtype)
         one.reshape(-1)[k] = 1
-        rows.append(
-            grad(
-                out, leaves, Tensor._wrap(one), retain_graph=True, create_graph=create_graph,
-                allow_unused=True,
-            )
-        )  # fmt: skip
+        rows.append(_pull(out, leaves, Tensor._wrap(one), True, create_graph))
     results = []
     for i, leaf in enumerate(leaves):
         shape = (*out.shape, *leaf.shape)
         if rows:
-            results.append(tt_tensor.stack([row[i] for row in rows]).reshape(shape))
+            with always_grad():
+                results.append(tt_tensor.stack([row[i] for row in rows]).reshape(shape))
         else:
             results.append(Tensor._wrap(np.zeros(shape, leaf.dtype)))
     return results[0] if single else tuple(results)
@@ -220,12 +262,12 @@ def hessian(func: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
     """
 
     def slope(x: Tensor) -> Tensor:
-        out = func(x)
+        out = _run("hessian", func, [x])
         if out.numel() != 1:
             raise ValueError(
                 f"hessian: expected a function that returns one element, got shape {out.shape}"
             )
-        return grad(out, x, create_graph=True, allow_unused=True)[0]
+        return _pull(out, [x], None, True, True)[0]
 
     result = jacobian(slope, input)
     assert isinstance(result, Tensor)

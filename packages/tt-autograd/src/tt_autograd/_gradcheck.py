@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 import tt_tensor
 
 from ._functional import grad
-from ._modes import no_grad
+from ._modes import always_grad, no_grad
 from ._tensor import Tensor
+
+Array = NDArray[Any]
+Outs = list[Tensor]
 
 
 class GradcheckError(RuntimeError):
@@ -18,7 +24,7 @@ class GradcheckError(RuntimeError):
 
 def gradcheck(
     func: Callable[..., Tensor | tuple[Tensor, ...]],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: tt_tensor.Tensor | Sequence[tt_tensor.Tensor],
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
@@ -61,20 +67,19 @@ def gradcheck(
                 "differences are too coarse in less"
             )
     rng = np.random.default_rng(0)
-    # Fresh leaves, so that nothing the caller holds is changed.
-    values = [t._array.copy() for t in listed]
+    # Fresh leaves of the same layout, so that nothing the caller holds is changed.
+    values = [t._array.copy(order="K") for t in listed]
 
-    def run(arrays: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]) -> list[Tensor]:
+    def run(arrays: Sequence[Array]) -> tuple[Outs, Outs]:
         leaves = [Tensor._wrap(a) for a in arrays]
         for i in checked:
             leaves[i].requires_grad_()
-        result = func(*leaves)
-        run.leaves = leaves  # type: ignore[attr-defined]  # handed to the caller below
-        return list(result) if isinstance(result, tuple) else [result]
+        with always_grad():  # also where only values are asked for: func may take gradients
+            result = func(*leaves)
+        return (list(result) if isinstance(result, tuple) else [result]), leaves
 
     for _ in range(projections):
-        outs = run(values)
-        leaves: list[Tensor] = run.leaves  # type: ignore[attr-defined]  # set by run
+        outs, leaves = run(values)
         tracked = [k for k, out in enumerate(outs) if out.requires_grad]
         vs = [rng.standard_normal(out.shape) for out in outs]
         if tracked:
@@ -93,8 +98,8 @@ def gradcheck(
             for sign in (1, -1):
                 moved = list(values)
                 moved[i] = np.asarray(values[i] + sign * eps * u)
-                with no_grad():
-                    ends.append([out._array.astype(np.float64) for out in run(moved)])
+                moved_outs, _ = run(moved)
+                ends.append([out._array.astype(np.float64) for out in moved_outs])
             numeric = sum(
                 float((v * (high - low)).sum()) / (2 * eps)
                 for v, high, low in zip(vs, *ends, strict=True)
@@ -149,27 +154,11 @@ def gradgradcheck(
             if out.requires_grad
         ]
         wanted = [x for x in xs if x.requires_grad]
+        if not pairs:
+            return tuple(x * 0 for x in wanted)
         return grad(
             [out for out, _ in pairs], wanted, [v for _, v in pairs],
             create_graph=True, allow_unused=True,
         )  # fmt: skip
 
-    return gradcheck_recording(slopes, [*listed, *seeds], eps, atol, rtol, projections)
-
-
-def gradcheck_recording(
-    func: Callable[..., tuple[Tensor, ...]],
-    inputs: Sequence[Tensor],
-    eps: float,
-    atol: float,
-    rtol: float,
-    projections: int,
-) -> bool:
-    """Run `gradcheck` on a function that itself needs recording, also at the moved points."""
-    from ._modes import enable_grad
-
-    def run(*values: Tensor) -> tuple[Tensor, ...]:
-        with enable_grad():
-            return func(*values)
-
-    return gradcheck(run, inputs, eps, atol, rtol, projections)
+    return gradcheck(slopes, [*listed, *seeds], eps, atol, rtol, projections)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
+from collections.abc import Callable, Generator
 from contextvars import ContextVar, Token
+from functools import wraps
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 
 # True: ops on tensors that require grad are recorded. "never": not even under enable_grad.
 recording: ContextVar[bool | Literal["never"]] = ContextVar("recording", default=True)
 anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
+# While a checkpoint runs its function again: the numbers of its first run's start and this one's.
+replaying: ContextVar[tuple[int, int] | None] = ContextVar("replaying", default=None)
 
 
 def is_grad_enabled() -> bool:
@@ -24,17 +27,100 @@ def is_grad_enabled() -> bool:
     return recording.get() is True
 
 
-class _Mode(ContextDecorator):
-    """A value of ``recording`` that holds inside a ``with`` block or a decorated function."""
+# Bits of a code object's flags, as in the inspect module, which is slow to import
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool | Literal["never"]]] = []
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Decorator:
+    """A context manager that decorates functions, also generators and coroutines."""
+
+    _tokens: list[Token[Any]]  # what to set the mode back to, of each block inside another
+
+    @overload
+    def __new__(cls) -> Self: ...
+
+    @overload
+    def __new__(cls, func: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]  # no instance
+
+    def __new__(cls, func: Callable[..., Any] | None = None) -> Any:
+        """Make a mode; given a function, as by ``@no_grad`` without (), decorate it."""
+        made = super().__new__(cls)
+        made._tokens = []
+        return made if func is None else made(func)
+
+    def __enter__(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        raise NotImplementedError
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        """Return the function with this mode in force while it runs."""
+        flags = getattr(getattr(func, "__code__", None), "co_flags", 0)
+        if flags & _ASYNC_GENERATOR:
+            raise TypeError(
+                f"{type(self).__name__}: an asynchronous generator function cannot be decorated; "
+                "use a with block inside it"
+            )
+        if flags & _GENERATOR:
+            return self._generator(func)  # type: ignore[arg-type, return-value]  # it is one
+        if flags & _COROUTINE:
+            return self._coroutine(func)
+
+        @wraps(func)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():  # each call gets tokens of its own
+                return func(*args, **kwargs)
+
+        return run
+
+    def _generator(
+        self, func: Callable[P, Generator[Any, Any, Any]]
+    ) -> Callable[P, Generator[Any, Any, Any]]:
+        @wraps(func)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
+            # The mode holds while the body runs, and not while it waits for its caller.
+            body = func(*args, **kwargs)
+            step, value = body.send, None
+            while True:
+                try:
+                    with type(self)():
+                        result = step(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step, value = body.send, (yield result)
+                except GeneratorExit:
+                    with type(self)():
+                        body.close()
+                    raise
+                except BaseException as error:
+                    step, value = body.throw, error
+
+        return run
+
+    def _coroutine(self, func: Callable[P, Any]) -> Callable[P, Any]:
+        @wraps(func)
+        async def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with type(self)():
+                return await func(*args, **kwargs)
+
+        return run
+
+
+class _Mode(_Decorator):
+    """A value of ``recording`` that holds inside a ``with`` block or a decorated function."""
 
     def _value(self) -> bool | Literal["never"]:
         raise NotImplementedError
-
-    def _recreate_cm(self) -> _Mode:
-        return type(self)()  # each call of a decorated function gets tokens of its own
 
     def __enter__(self) -> None:
         self._tokens.append(recording.set(self._value()))
@@ -48,7 +134,7 @@ class _Mode(ContextDecorator):
         recording.reset(self._tokens.pop())
 
 
-class no_grad(_Mode):  # noqa: N801  # torch's name
+class no_grad(_Mode):  # torch's name
     """Record nothing inside the block or the decorated function.
 
     Example:
@@ -64,7 +150,7 @@ class no_grad(_Mode):  # noqa: N801  # torch's name
         return "never" if recording.get() == "never" else False
 
 
-class enable_grad(_Mode):  # noqa: N801  # torch's name
+class enable_grad(_Mode):  # torch's name
     """Record inside the block again, within an outer `no_grad`.
 
     Example:
@@ -80,7 +166,7 @@ class enable_grad(_Mode):  # noqa: N801  # torch's name
         return "never" if recording.get() == "never" else True
 
 
-class inference_mode(_Mode):  # noqa: N801  # torch's name
+class inference_mode(_Mode):  # torch's name
     """Record nothing inside the block, not even under an `enable_grad` within it.
 
     Example:
@@ -96,7 +182,14 @@ class inference_mode(_Mode):  # noqa: N801  # torch's name
         return "never"
 
 
-class detect_anomaly(ContextDecorator):  # noqa: N801  # torch's name
+class always_grad(_Mode):  # as its siblings
+    """Record whatever the mode: for backward itself, which may run in any."""
+
+    def _value(self) -> bool | Literal["never"]:
+        return True
+
+
+class detect_anomaly(_Decorator):  # torch's name
     """Stop backward at the first NaN, naming the op and the line that created it.
 
     Forward and backward must both run inside the block. Every op then notes the line it was
@@ -116,12 +209,6 @@ class detect_anomaly(ContextDecorator):  # noqa: N801  # torch's name
         ...         print("sqrt" in str(error))
         True
     """
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
-
-    def _recreate_cm(self) -> detect_anomaly:
-        return detect_anomaly()
 
     def __enter__(self) -> None:
         self._tokens.append(anomaly.set(True))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
+
 import tt_tensor
 from tt_tensor import default_generator
 
-from ._modes import enable_grad, is_grad_enabled, no_grad
-from ._tape import Leaf, Node, Segment, SegmentOutput, Value, changes
+from ._modes import always_grad, is_grad_enabled, no_grad, replaying
+from ._tape import Segment, SegmentOutput, Value, changes, next_number
 from ._tensor import Tensor
 
 
@@ -28,7 +30,8 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
         What ``function`` returns.
 
     Raises:
-        RuntimeError: From backward, if the second run returns other shapes than the first.
+        RuntimeError: From backward, if the second run returns other shapes than the first, or
+            would work with values that were changed in place since.
 
     Example:
         >>> import tt_autograd as tt
@@ -45,19 +48,20 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     nodes = [arg._node if isinstance(arg, Tensor) else None for arg in args]
     held = [arg.detach() if isinstance(arg, Tensor) else arg for arg in args]
     state = default_generator().get_state()
+    started = next_number()
     with no_grad():
         result = function(*args)
-    shapes = [out.shape for out in _as_tuple(result)]
-    segment_number = 0
+    shapes = [out.shape for out in _as_tuple("checkpoint", result)]
 
-    def expand(given: dict[int, Value], record: bool, retain: bool) -> Any:
+    def expand(given: dict[int, Value], record: bool) -> Any:
         for value in held:
             if isinstance(value, Tensor):
-                change = changes.find(value._array, segment_number)
+                change = changes.find(value._array, started)
                 if change is not None:
                     raise RuntimeError(
                         f"backward of checkpoint needs an argument of shape {value.shape} that "
-                        f"{change} changed in place since"
+                        f"{change} changed in place since; change a clone() instead, or run "
+                        "backward first"
                     )
         again = []
         for value, node in zip(held, nodes, strict=True):
@@ -68,10 +72,12 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
         generator = default_generator()
         now = generator.get_state()
         generator.set_state(state)
+        token = replaying.set((started, next_number()))
         try:
-            with enable_grad():
-                outs = _as_tuple(function(*again))
+            with always_grad():
+                outs = _as_tuple("checkpoint", function(*again))
         finally:
+            replaying.reset(token)
             generator.set_state(now)
         if [out.shape for out in outs] != shapes:
             raise RuntimeError(
@@ -80,10 +86,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
             )
         return [(outs[k]._node, g) for k, g in given.items() if outs[k]._node is not None]
 
-    segment = Segment("checkpoint", expand)
-    wrapped = _attach(segment, result)
-    segment_number = segment.outputs[0].number if segment.outputs else 0
-    return wrapped
+    return _attach(Segment("checkpoint", expand), result)
 
 
 class FunctionContext:
@@ -93,14 +96,24 @@ class FunctionContext:
         needs_input_grad: Which arguments need a gradient.
     """
 
-    def __init__(self, needs: tuple[bool, ...]) -> None:
+    def __init__(self, name: str, needs: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs
-        self._saved: tuple[tuple[Any, Node | Leaf | None], ...] = ()
+        self._name = name
         self._number = 0
+        self._saved: tuple[Tensor | None, ...] = ()
+        self._segment: ReferenceType[Segment] | None = None
+        self._results: dict[int, int] = {}  # which output a saved tensor is
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for backward, guarded against changes in place."""
-        self._tensors = tensors
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward: expected tensors or None, got {type(tensor).__name__}; "
+                    "keep other values as attributes of ctx"
+                )
+        self._saved = tensors
+        self._number = next_number()
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -109,17 +122,36 @@ class FunctionContext:
         Raises:
             RuntimeError: One of them was changed in place since.
         """
-        for tensor in self._tensors:
-            if isinstance(tensor, Tensor):
+        for tensor in self._saved:
+            if tensor is not None:
                 change = changes.find(tensor._array, self._number)
                 if change is not None:
                     raise RuntimeError(
-                        f"backward needs a saved tensor of shape {tensor.shape} that {change} "
-                        "changed in place since"
+                        f"backward of {self._name} needs a saved tensor of shape {tensor.shape} "
+                        f"that {change} changed in place since; change a clone() instead, or run "
+                        "backward first"
                     )
-        return self._tensors
+        return tuple(self._with_history(i, tensor) for i, tensor in enumerate(self._saved))
 
-    _tensors: tuple[Any, ...] = ()
+    def _with_history(self, i: int, tensor: Tensor | None) -> Tensor | None:
+        """Return a saved tensor; if it is an output, as the result of this very function."""
+        segment = self._segment() if self._segment is not None else None
+        if tensor is None or segment is None or i not in self._results:
+            return tensor
+        made = Tensor._wrap(tensor._array)
+        for alive in segment.outputs:
+            output = alive()
+            if output is not None and output.index == self._results[i]:
+                made._node = output
+        return made
+
+    def _attached(self, segment: Segment, outs: tuple[Any, ...]) -> None:
+        """Note which saved tensors are outputs, and of which segment."""
+        self._segment = ref(segment)
+        places = {id(out): k for k, out in enumerate(outs)}
+        self._results = {
+            i: places[id(tensor)] for i, tensor in enumerate(self._saved) if id(tensor) in places
+        }
 
 
 class Function:
@@ -163,24 +195,26 @@ class Function:
         """Run forward, recorded as one node."""
         nodes = [arg._node if isinstance(arg, Tensor) else None for arg in args]
         needs = tuple(node is not None for node in nodes)
-        ctx = FunctionContext(needs)
+        count = len(args)
+        ctx = FunctionContext(cls.__name__, needs)
         with no_grad():
             result = cls.forward(ctx, *args)
         if not (is_grad_enabled() and any(needs)):
             return result
-        outs = _as_tuple(result)
+        outs = _as_tuple(cls.__name__, result)
         shapes = [(out.shape, out.dtype) for out in outs]
 
-        def expand(given: dict[int, Value], record: bool, retain: bool) -> Any:
+        def expand(given: dict[int, Value], record: bool) -> Any:
             gradients = [
                 _as_tensor(given[k]) if k in given else Tensor._wrap(np.zeros(shape, dtype))
                 for k, (shape, dtype) in enumerate(shapes)
             ]
-            pieces = _as_tuple(cls.backward(ctx, *gradients), Any)
-            if len(pieces) != len(args):
+            result = cls.backward(ctx, *gradients)
+            pieces = result if isinstance(result, tuple) else (result,)
+            if len(pieces) != count:
                 raise RuntimeError(
                     f"{cls.__name__}.backward returned {len(pieces)} gradients for "
-                    f"{len(args)} arguments"
+                    f"{count} arguments; return one, or None, for each"
                 )
             for i, (node, piece) in enumerate(zip(nodes, pieces, strict=True)):
                 if node is None or piece is None:
@@ -191,27 +225,28 @@ class Function:
                         f"{cls.__name__}.backward: expected a gradient of shape {node.shape} for "
                         f"argument {i}, got {got}"
                     )
-                piece = piece.to(node.dtype)
-                yield node, piece if record else piece._array
+                array = piece._array.astype(node.dtype, copy=False)
+                yield node, _as_tensor(piece).to(node.dtype) if record else array
 
         segment = Segment(cls.__name__, expand)
-        wrapped = _attach(segment, result)
-        ctx._number = segment.outputs[0].number if segment.outputs else 0
-        return wrapped
+        ctx._attached(segment, outs)
+        return _attach(segment, result)
 
 
 def _as_tensor(value: Value) -> Tensor:
-    return value if isinstance(value, Tensor) else Tensor._wrap(value)
+    if isinstance(value, Tensor):
+        return value
+    return Tensor._wrap(value._array if isinstance(value, tt_tensor.Tensor) else value)
 
 
-def _as_tuple(result: Any, kind: Any = Tensor) -> tuple[Any, ...]:
+def _as_tuple(name: str, result: Any) -> tuple[Any, ...]:
     values = result if isinstance(result, tuple) else (result,)
-    if kind is Tensor:
-        for value in values:
-            if not isinstance(value, Tensor):
-                raise TypeError(
-                    f"expected a tensor or a tuple of tensors, got {type(value).__name__}"
-                )
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}: expected a tensor or a tuple of tensors as the result, "
+                f"got {type(value).__name__}"
+            )
     return values
 
 
@@ -222,7 +257,7 @@ def _name(function: Callable[..., Any]) -> str:
 def _attach(segment: Segment, result: Any) -> Any:
     """Return the results as tensors whose nodes are the segment's outputs."""
     wrapped = []
-    for k, out in enumerate(_as_tuple(result)):
+    for k, out in enumerate(_as_tuple(segment.name, result)):
         made = Tensor._wrap(out._array)
         if out._array.dtype.kind == "f":
             made._node = SegmentOutput(segment, k, out._array)

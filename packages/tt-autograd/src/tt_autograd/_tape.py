@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import linecache
+import math
 import sys
 from collections.abc import Callable, Sequence
 from itertools import count
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
+
 from tt_tensor import Op
 
+from ._modes import anomaly
 from ._rules import NEEDS, SHAPE, Plan
 
 if TYPE_CHECKING:
@@ -52,11 +55,12 @@ class Watched:
 class Leaf:
     """What collects the gradient of a tensor that no op made."""
 
-    __slots__ = ("__weakref__", "dtype", "grad", "number", "shape", "watched")
+    __slots__ = ("__weakref__", "dtype", "grad", "memory", "number", "shape", "watched")
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self.dtype = dtype
+    def __init__(self, array: Array) -> None:
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.memory = ref(memory_of(array))  # to tell a view of the leaf from a copy
         self.number = next_number()
         self.grad: Tensor | None = None
         self.watched: Watched | None = None
@@ -158,12 +162,13 @@ class Segment:
     segment's: each has a `SegmentOutput` as its node.
     """
 
-    __slots__ = ("expand", "name", "outputs")
+    __slots__ = ("__weakref__", "expand", "name", "outputs")
 
-    def __init__(self, name: str, expand: Callable[[dict[int, Value], bool, bool], Any]) -> None:
+    def __init__(self, name: str, expand: Callable[[dict[int, Value], bool], Any]) -> None:
         self.name = name
         self.expand = expand
-        self.outputs: list[SegmentOutput] = []
+        # Weak, so that a graph that is dropped without backward is freed at once.
+        self.outputs: list[ReferenceType[SegmentOutput]] = []
 
 
 class SegmentOutput(Node):
@@ -182,9 +187,9 @@ class SegmentOutput(Node):
         self.shape = out.shape
         self.dtype = out.dtype
         self.number = next_number()
-        self.place = None
+        self.place = calling_place() if anomaly.get() else None
         self.watched = None
-        segment.outputs.append(self)
+        segment.outputs.append(ref(self))
 
     def release(self) -> None:
         self.segment = None
@@ -202,7 +207,7 @@ _ours: dict[str, bool] = {}
 
 def calling_place() -> Place | None:
     """Return the innermost place outside these packages, at the cost of a few look-ups."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
         inside = _ours.get(code.co_filename)
@@ -211,7 +216,7 @@ def calling_place() -> Place | None:
             inside = _ours[code.co_filename] = package in _INSIDE
         if not inside:
             return code, frame.f_lasti
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+        frame = frame.f_back
     return None
 
 
@@ -234,15 +239,11 @@ def describe(place: Place | None) -> str:
 class Change:
     """One change of memory in place: when, by what and where."""
 
-    __slots__ = ("bounds", "name", "number", "place", "tracked")
+    __slots__ = ("name", "number", "place")
 
-    def __init__(
-        self, bounds: tuple[int, int], name: str, place: Place | None, tracked: bool
-    ) -> None:
-        self.bounds = bounds
+    def __init__(self, name: str, place: Place | None) -> None:
         self.name = name
         self.place = place
-        self.tracked = tracked
         self.number = next_number()
 
     def __str__(self) -> str:
@@ -259,49 +260,75 @@ class Changes:
     __slots__ = ("by_owner", "tracked")
 
     def __init__(self) -> None:
-        self.by_owner: dict[int, tuple[ReferenceType[Array], dict[tuple[int, int], Change]]] = {}
+        # For each owner: by layout, and whether the change was recorded
+        self.by_owner: dict[int, tuple[ReferenceType[Array], dict[tuple[Layout, bool], Change]]]
+        self.by_owner = {}
         self.tracked = False
 
     def note(self, array: Array, name: str, *, tracked: bool) -> None:
         """Remember that an array's memory was changed just now."""
-        owner = _owner(array)
+        owner = memory_of(array)
         key = id(owner)
         entry = self.by_owner.get(key)
         if entry is None:
             forget = self.by_owner.pop
             entry = (ref(owner, lambda _: forget(key, None)), {})
             self.by_owner[key] = entry
-        bounds = byte_bounds(array)
-        entry[1][bounds] = Change(bounds, name, calling_place(), tracked)
+        elif array.nbytes == owner.nbytes and len(entry[1]) > 1:
+            # All of it changes: what parts of it went through before need not be kept.
+            for former in [k for k in entry[1] if tracked or not k[1]]:
+                del entry[1][former]
+        entry[1][layout(array), tracked] = Change(name, calling_place())
         self.tracked = self.tracked or tracked
 
     def find(
         self,
         array: Array,
         since: int,
+        before: float = math.inf,
         *,
         tracked_only: bool = False,
-        apart_from: Array | None = None,
+        apart_from: Written | None = None,
     ) -> Change | None:
-        """Return a change of an array's memory after ``since``, if there was one."""
-        entry = self.by_owner.get(id(_owner(array)))
+        """Return a change of an array's memory after ``since``, if there was one.
+
+        Args:
+            array: The array.
+            since: The number after which changes count.
+            before: The number from which on they do not.
+            tracked_only: Whether only changes count that were recorded.
+            apart_from: A part of the array that is being overwritten, whose own changes do not
+                count, and whether recorded ones do not either.
+        """
+        entry = self.by_owner.get(id(memory_of(array)))
         if entry is None:
             return None
         low, high = byte_bounds(array)
-        excluded = byte_bounds(apart_from) if apart_from is not None else None
-        for (start, end), change in list(entry[1].items()):
+        excluded, ended = apart_from if apart_from is not None else (None, False)
+        for (place, tracked), change in list(entry[1].items()):
+            (start, end), _, _ = place
             if (
-                change.number > since
+                since < change.number < before
                 and start < high
                 and low < end
-                and (start, end) != excluded
-                and (change.tracked or not tracked_only)
+                and (tracked or not tracked_only)
+                and (place != excluded or (tracked and not ended))
             ):
                 return change
         return None
 
 
-def _owner(array: Array) -> Array:
+Layout = tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]]
+Written = tuple[Layout, bool]  # a part, and whether its history ends there
+
+
+def layout(array: Array) -> Layout:
+    """Return which bytes an array's elements are: its bounds, shape and strides."""
+    return byte_bounds(array), array.shape, array.strides
+
+
+def memory_of(array: Array) -> Array:
+    """Return the array that owns the memory of ``array``."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

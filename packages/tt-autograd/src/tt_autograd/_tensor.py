@@ -5,20 +5,38 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
-import tt_tensor
 from numpy.typing import NDArray
+
+import tt_tensor
 from tt_tensor import DTypeLike, Op, ops
 from tt_tensor._format import format_tensor
 from tt_tensor._modes import observers
 from tt_tensor._tensor import as_operand
 
 from . import _vjps as _vjps  # fills the table of rules
-
+from ._inplace import (
+    change_behind,
+    refuse_inplace,
+    refuse_stale,
+    stale,
+    with_own_index,
+    written,
+)
 from ._modes import anomaly, recording
-from ._rules import NON_DIFFERENTIABLE, RULES, Plan
-from ._tape import Hook, Leaf, Node, Watched, calling_place, changes, next_number
+from ._rules import NON_DIFFERENTIABLE, RULES, Plan, Rule
+from ._tape import (
+    Hook,
+    Leaf,
+    Node,
+    Watched,
+    calling_place,
+    changes,
+    memory_of,
+    next_number,
+)
 from ._walk import walk
 
 _NO_PARAMS: dict[str, Any] = {}
@@ -71,13 +89,14 @@ class Tensor(tt_tensor.Tensor):
     __slots__ = ("__weakref__", "_born", "_node")
 
     _node: Node | Leaf | None
-    _born: int  # when an untracked view was taken; unset elsewhere
+    _born: int  # since when an untracked tensor has been a constant
 
     def __init__(
         self, data: Any, dtype: DTypeLike | None = None, requires_grad: builtins.bool = False
     ) -> None:
         super().__init__(data, dtype)
         self._node = None
+        self._born = next_number()
         if requires_grad:
             self.requires_grad_()
 
@@ -86,13 +105,14 @@ class Tensor(tt_tensor.Tensor):
         made = _new(cls)
         made._array = array
         made._node = None
+        made._born = next_number()
         return made
 
     # Recording
 
     @classmethod
     def _apply(cls, op: Op, inputs: tuple[Any, ...], params: dict[str, Any] = _NO_PARAMS) -> Self:
-        arrays: list[Any] = []
+        arrays: Any = []
         parents: list[Node | Leaf | None] = []
         tracked = False
         for value in inputs:
@@ -107,19 +127,17 @@ class Tensor(tt_tensor.Tensor):
                 parents.append(None)
         out = _new(Tensor)
         if not tracked or recording.get() is not True or op in NON_DIFFERENTIABLE:
-            array = out._array = op.run(arrays, params)
+            if changes.tracked and recording.get() is True:
+                refuse_stale(op, inputs)
+            out._array = op.run(arrays, params)
             out._node = None
-            if array.base is not None:
-                out._born = next_number()
+            out._born = next_number()
             return out  # type: ignore[return-value]  # results of subclasses are plain tensors
-        rule = RULES.get(op)
-        if rule is None:
-            raise RuntimeError(
-                f"{op.name}: no derivative is declared for this op; declare one with "
-                "tt_autograd.defvjp, or list it with defnograd"
-            )
+        rule = RULES.get(op) or _no_rule(op)
         if changes.by_owner:
-            _refuse_stale(op, inputs)
+            refuse_stale(op, inputs)
+        if params and op is ops.GETITEM:
+            params = with_own_index(params)
         if op.recorded is None:
             array, aux = op.run(arrays, params), None
         else:
@@ -127,6 +145,7 @@ class Tensor(tt_tensor.Tensor):
         out._array = array
         if array.dtype.kind != "f":
             out._node = None
+            out._born = next_number()
             return out  # type: ignore[return-value]  # as above
         needs = tuple([parent is not None for parent in parents])
         plan = rule.plans.get(needs) or rule.plan(needs)
@@ -148,8 +167,10 @@ class Tensor(tt_tensor.Tensor):
         own = self._node
         parents = [own, *[v._node if isinstance(v, Tensor) else None for v in inputs]]
         tracked = recording.get() is True and any(p is not None for p in parents)
-        arrays = (self._array, *[as_operand(op, v) for v in inputs])
+        arrays: tuple[Any, ...] = (self._array, *[as_operand(op, v) for v in inputs])
         if not tracked:
+            if changes.by_owner and isinstance(own, Node):
+                refuse_stale(op, (self,), written(op, self, params, recorded=False))
             op.run_into(self._array, arrays, params)
             changes.note(self._array, op.name, tracked=False)
             if isinstance(own, Node):
@@ -157,12 +178,19 @@ class Tensor(tt_tensor.Tensor):
                 plan = RULES[ops.CLONE].plan((True,))
                 self._node = Node(ops.CLONE, plan, (own,), (), {}, self._array, None)
             return self
-        _refuse_inplace(op, self)
-        written = self._array[params["index"]] if op is ops.SETITEM else None
-        _refuse_stale(op, (self, *inputs), apart_from=written)
-        rule = RULES[op]
+        refuse_inplace(op, self)
+        refuse_stale(op, (self, *inputs), written(op, self, params, recorded=True))
+        if op in NON_DIFFERENTIABLE:
+            op.run_into(self._array, arrays, params)
+            changes.note(self._array, op.name, tracked=True)
+            self._node = None  # its result is a constant
+            self._born = next_number()
+            return self
+        if op is ops.SETITEM:
+            params = with_own_index(params)
+        rule = RULES.get(op) or _no_rule(op)
         plan = rule.plan(tuple([p is not None for p in parents]))
-        kept = list(arrays)
+        kept: list[Any] = list(arrays)
         for place in plan.places:
             # What the change overwrites is saved as a copy.
             if place < len(kept) and isinstance(kept[place], np.ndarray):
@@ -210,12 +238,15 @@ class Tensor(tt_tensor.Tensor):
             RuntimeError: It is the result of an op; detach() it instead.
         """
         if requires_grad and self._node is None:
+            change = change_behind(self)
+            if change is not None:
+                raise RuntimeError(f"requires_grad: {stale(change, self)}")
             if self._array.dtype.kind != "f":
                 raise TypeError(
                     "requires_grad: only tensors of a floating-point dtype have gradients, "
                     f"got {self._array.dtype.name}"
                 )
-            self._node = Leaf(self._array.shape, self._array.dtype)
+            self._node = Leaf(self._array)
         elif not requires_grad and self._node is not None:
             if isinstance(self._node, Node):
                 raise RuntimeError(
@@ -234,14 +265,22 @@ class Tensor(tt_tensor.Tensor):
         return node.watched.grad if node is not None and node.watched is not None else None
 
     @grad.setter
-    def grad(self, value: Tensor | None) -> None:
+    def grad(self, value: tt_tensor.Tensor | None) -> None:
+        if value is None and self._node is None:
+            return
         if not isinstance(self._node, Leaf):
             raise RuntimeError("grad: only a leaf that requires grad takes a gradient")
-        if value is not None and (value.shape != self.shape or value.dtype != self.dtype):
-            raise ValueError(
-                f"grad: expected {self.dtype.name} of shape {self.shape}, "
-                f"got {value.dtype.name} of shape {value.shape}"
-            )
+        if value is not None:
+            given: object = value
+            if not isinstance(given, tt_tensor.Tensor):
+                raise TypeError(f"grad: expected a tensor or None, got {type(given).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ValueError(
+                    f"grad: expected {self.dtype.name} of shape {self.shape}, "
+                    f"got {value.dtype.name} of shape {value.shape}"
+                )
+            if not isinstance(value, Tensor):
+                value = Tensor._wrap(value._array)
         self._node.grad = value
 
     @property
@@ -270,7 +309,7 @@ class Tensor(tt_tensor.Tensor):
         gradient: tt_tensor.Tensor | NDArray[Any] | builtins.float | None = None,
         retain_graph: builtins.bool | None = None,
         create_graph: builtins.bool = False,
-        inputs: Sequence[Tensor] | None = None,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Add the gradient of this tensor to ``grad`` of every leaf that it was made from.
 
@@ -301,13 +340,8 @@ class Tensor(tt_tensor.Tensor):
         if inputs is None:
             walk([(node, g)], retain=retain, record=create_graph)
             return
-        targets = [_leaf("backward", leaf) for leaf in inputs]
-        found = walk([(node, g)], retain=retain, record=create_graph, wanted=targets)
-        for leaf, target in zip(inputs, targets, strict=True):
-            if target in found:
-                piece = found[target]
-                piece = piece if create_graph else Tensor._wrap(piece.copy())
-                leaf.grad = piece if leaf.grad is None else leaf.grad + piece
+        targets = [_leaf(leaf) for leaf in ([inputs] if isinstance(inputs, Tensor) else inputs)]
+        walk([(node, g)], retain=retain, record=create_graph, wanted=targets, accumulate=True)
 
     def register_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook`` with this tensor's gradient whenever one is computed.
@@ -346,9 +380,7 @@ class Tensor(tt_tensor.Tensor):
 
     def detach(self) -> Tensor:
         """Return a tensor that shares this one's memory and has no history."""
-        made = Tensor._wrap(self._array)
-        made._born = next_number()
-        return made
+        return Tensor._wrap(self._array)
 
     @property
     def data(self) -> Tensor:
@@ -364,6 +396,9 @@ class Tensor(tt_tensor.Tensor):
             )
         if value._array is not self._array:
             self._array = value._array
+            self._born = next_number()
+            if isinstance(self._node, Leaf):
+                self._node.memory = ref(memory_of(self._array))
 
     # Into NumPy, and printing
 
@@ -394,6 +429,7 @@ class Tensor(tt_tensor.Tensor):
     def __copy__(self) -> Self:
         made = self._wrap(self._array)
         made._node = self._node
+        made._born = self._born
         return made
 
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Self:
@@ -433,7 +469,7 @@ def _operate(op: Op, a: Tensor, b: Any) -> Tensor:
     if recording.get() is not True or observers.get() is not None or anomaly.get():
         return Tensor._apply(op, (a, b))
     if changes.by_owner:
-        _refuse_stale(op, (a, b))
+        refuse_stale(op, (a, b))
     left = a._array
     try:
         array = op.forward(left, right)
@@ -493,54 +529,14 @@ def seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
     return given
 
 
-def _leaf(name: str, tensor: Tensor) -> Leaf:
+def _leaf(tensor: Tensor) -> Leaf:
     if not isinstance(tensor._node, Leaf):
-        raise RuntimeError(f"{name}: expected inputs that are leaves and require grad")
+        raise RuntimeError("backward: expected inputs that are leaves and require grad")
     return tensor._node
 
 
-def _refuse_stale(op: Op, inputs: tuple[Any, ...], apart_from: Any = None) -> None:
-    """Refuse an input whose memory was changed through another tensor since its history ends."""
-    for i, value in enumerate(inputs):
-        if not isinstance(value, Tensor):
-            continue
-        node = value._node
-        if isinstance(node, Node):
-            change = changes.find(
-                value._array, node.number, apart_from=apart_from if i == 0 else None
-            )
-        elif node is None and changes.tracked:
-            born = getattr(value, "_born", None)
-            if born is None:
-                continue
-            change = changes.find(value._array, born, tracked_only=True)
-        else:
-            continue
-        if change is not None:
-            raise RuntimeError(
-                f"{op.name}: {change} changed the memory of a tensor of shape {value.shape} in "
-                "place through another view of it, so that its recorded history no longer fits; "
-                "take the view again after the change, or change a clone()"
-            )
-
-
-def _refuse_inplace(op: Op, target: Tensor) -> None:
-    """Refuse to change a leaf in place, itself or through a view of it."""
-    node = target._node
-    if isinstance(node, Leaf):
-        raise RuntimeError(
-            f"{op.name}_: a leaf that requires grad cannot be changed in place while ops are "
-            "recorded; do it under no_grad(), or make a new tensor"
-        )
-    while isinstance(node, Node) and node.op in _VIEWS:
-        parent = node.parents[0] if node.parents else None
-        if isinstance(parent, Leaf) and target._array.base is not None:
-            raise RuntimeError(
-                f"{op.name}_: this tensor is a view of a leaf that requires grad, which cannot "
-                "be changed in place while ops are recorded; do it under no_grad(), or clone() "
-                "the leaf first"
-            )
-        node = parent  # type: ignore[assignment]  # a leaf ends the loop
-
-
-_VIEWS = {ops.RESHAPE, ops.VIEW, ops.PERMUTE, ops.EXPAND, ops.GETITEM, ops.FLIP}
+def _no_rule(op: Op) -> Rule:
+    raise RuntimeError(
+        f"{op.name}: no derivative is declared for this op; declare one with "
+        "tt_autograd.defvjp, or list it with defnograd"
+    )

@@ -1,4 +1,4 @@
-"""The table of derivatives: for every op its vector-Jacobian products, or its place among those without.
+"""The table of derivatives: for every op its vector-Jacobian products, or that it has none.
 
 A product's arguments say what is kept from the forward pass; see `defvjp`.
 """
@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from tt_tensor import ops
 
 from ._rules import defnograd, defvjp, identity
@@ -42,7 +43,10 @@ def folded(shape: tuple[int, ...], dim: tuple[int, ...] | None) -> int:
 
 def _among_equals(g: Value, input: Value, out: Value, dim: Any, keepdim: bool) -> Value:
     """Share a gradient among all elements that equal the chosen one."""
-    chosen = input == restore(out, dim, keepdim, input.shape)
+    out = restore(out, dim, keepdim, input.shape)
+    chosen = input == out
+    if np.isnan(_plain(out)).any():
+        chosen = ops.LOGICAL_OR(chosen, ops.ISNAN(input))  # the largest of what holds NaN is NaN
     mask = ops.CAST(chosen, dtype=g.dtype)
     return restore(g, dim, keepdim, input.shape) * (mask / mask.sum(axis=dim, keepdims=True))
 
@@ -100,7 +104,9 @@ defvjp(
 def _pow_slope(input: Value, other: Value) -> Value:
     """Return n * x ** (n - 1), which is 0 for n = 0 also where x is 0."""
     if isinstance(other, int | float):
-        return other * ops.POW(input, other - 1) if other != 0 else input * 0
+        if other == 0:
+            return ops.CAST(input == input, dtype=input.dtype) * 0  # also where input is infinite
+        return other * ops.POW(input, other - 1)
     zero = other == 0
     return other * ops.POW(ops.WHERE(zero, 1, input), ops.WHERE(zero, 1, other) - 1)
 
@@ -108,7 +114,7 @@ def _pow_slope(input: Value, other: Value) -> Value:
 def _safe_log(input: Value) -> Value:
     """Return log x, and 0 where x is 0: the limit of 0 ** n * log 0 for n > 0."""
     if isinstance(input, int | float):
-        return math.log(input) if input else 0.0
+        return math.log(input) if input > 0 else 0.0 if input == 0 else math.nan
     zero = input == 0
     return ops.WHERE(zero, 0, ops.LOG(ops.WHERE(zero, 1, input)))
 
@@ -328,7 +334,7 @@ defvjp(ops.UNINDEX, input=lambda g, index: ops.GETITEM(g, index=index))
 defvjp(
     ops.SETITEM,
     input=lambda g, index: ops.SETITEM(g, 0, index=index),
-    value=lambda g, index: ops.GETITEM(g, index=index),
+    value=lambda g, index, shape: _written(g, index, shape),
 )
 defvjp(
     ops.GATHER,
@@ -353,6 +359,20 @@ defvjp(
 )
 defvjp(ops.TRIL, input=lambda g, diagonal: ops.TRIL(g, diagonal=diagonal))
 defvjp(ops.TRIU, input=lambda g, diagonal: ops.TRIU(g, diagonal=diagonal))
+
+
+def _written(g: Value, index: Any, shape: tuple[int, ...]) -> Value:
+    """Return the gradient of a value that was written at ``index``."""
+    part = ops.GETITEM(g, index=index)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(each, np.ndarray) and each.dtype.kind != "b" for each in parts):
+        # Of what is written to one place twice, the last stays.
+        numbers = np.arange(math.prod(part.shape)).reshape(part.shape)
+        last = np.empty(g.shape, np.int64)
+        last[index] = numbers
+        part = ops.WHERE(last[index] == numbers, part, 0)
+    extra = len(shape) - part.ndim
+    return part.reshape((1,) * extra + part.shape) if extra > 0 else part
 
 
 def _plain(value: Value) -> Value:
@@ -423,7 +443,7 @@ defnograd(
     ops.EQ, ops.NE, ops.LT, ops.LE, ops.GT, ops.GE,
     ops.LOGICAL_AND, ops.LOGICAL_OR, ops.LOGICAL_XOR, ops.LOGICAL_NOT,
     ops.BITWISE_AND, ops.BITWISE_OR, ops.BITWISE_XOR, ops.BITWISE_NOT,
-    ops.ISNAN, ops.ISINF, ops.ISFINITE, ops.ANY, ops.ALL,
+    ops.ISNAN, ops.ISINF, ops.ISFINITE, ops.ANY, ops.EVERY,
     ops.ARGMAX, ops.ARGMIN, ops.ARGSORT, ops.ARGTOPK, ops.ONE_HOT,
     ops.FLOOR_DIVIDE, ops.SIGN, ops.FLOOR, ops.CEIL, ops.ROUND,
 )  # fmt: skip

@@ -8,12 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from tt_tensor import OpEvent, ops
 from tt_tensor._modes import observers
 
-from ._modes import anomaly, enable_grad, no_grad
+from ._modes import always_grad, anomaly, no_grad
 from ._rules import identity
-from ._tape import Leaf, Node, SegmentOutput, Value, changes, describe
+from ._tape import Hook, Leaf, Node, SegmentOutput, Value, changes, describe
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
@@ -23,18 +24,19 @@ Target = Node | Leaf
 
 def unbroadcast(g: Value, shape: tuple[int, ...], name: str) -> Value:
     """Sum a gradient over the dimensions along which its value was stretched."""
-    extra = g.ndim - len(shape)
+    full = g.shape
+    extra = len(full) - len(shape)
     if extra > 0:
         g = g.sum(axis=tuple(range(extra)))
-    stretched = tuple(
-        d for d, (n, full) in enumerate(zip(shape, g.shape, strict=False)) if n != full
-    )
+    stretched = tuple(d for d, n in enumerate(shape) if n != full[extra + d]) if extra >= 0 else ()
     if extra < 0 or any(shape[d] != 1 for d in stretched):
         raise RuntimeError(
-            f"the derivative of {name} gave a gradient of shape {g.shape} for an input of "
+            f"the derivative of {name} gave a gradient of shape {full} for an input of "
             f"shape {shape}"
         )
-    return g.sum(axis=stretched, keepdims=True) if stretched else g
+    if stretched:
+        g = g.sum(axis=stretched, keepdims=True)
+    return np.asarray(g) if isinstance(g, np.generic) else g  # a sum over all is no array
 
 
 def walk(
@@ -43,6 +45,7 @@ def walk(
     retain: bool,
     record: bool,
     wanted: Sequence[Target] | None = None,
+    accumulate: bool = False,
 ) -> dict[Target, Value]:
     """Carry gradients from ``roots`` back through the graph.
 
@@ -51,24 +54,28 @@ def walk(
         retain: Keep what the nodes saved, for another walk.
         record: Run the derivatives on tensors, so that they are recorded in their turn.
         wanted: Nodes whose gradients to return; None adds those of leaves to ``leaf.grad``.
+        accumulate: Add those of the wanted leaves, too.
 
     Returns:
         The gradients of ``wanted``.
     """
     # Slopes may be infinite where values are not, as sqrt's at 0; detect_anomaly finds NaN.
     quiet = np.errstate(divide="ignore", invalid="ignore", over="ignore")
-    with quiet, enable_grad() if record else no_grad():
-        return _Walk(retain, record, wanted).run(roots)
+    with quiet, always_grad() if record else no_grad():
+        return _Walk(retain, record, wanted, accumulate or wanted is None).run(roots)
 
 
 class _Walk:
     __slots__ = (
-        "found", "grads", "heap", "lowest", "owned", "record", "retain", "wanted",
+        "accumulate", "found", "grads", "heap", "lowest", "owned", "record", "retain", "wanted",
     )  # fmt: skip
 
-    def __init__(self, retain: bool, record: bool, wanted: Sequence[Target] | None) -> None:
+    def __init__(
+        self, retain: bool, record: bool, wanted: Sequence[Target] | None, accumulate: bool
+    ) -> None:
         self.retain = retain
         self.record = record
+        self.accumulate = accumulate
         self.wanted = None if wanted is None else set(wanted)
         self.lowest = min((node.number for node in wanted), default=0) if wanted else 0
         self.grads: dict[Target, Value] = {}
@@ -83,7 +90,8 @@ class _Walk:
         record, retain, lowest = self.record, self.retain, self.lowest
         selective = self.wanted is not None
         watching, strict = observers.get(), anomaly.get()
-        kind = _tensor_class() if record else np.ndarray
+        tensor = _tensor_class()
+        kind: type[Any] = tensor if record else np.ndarray
         following: Node | None = None  # the latest node, kept out of the heap: chains need none
         while True:
             if following is None:
@@ -113,7 +121,7 @@ class _Walk:
                 pieces = _through_composite(node, g, saved)
             elif plan.joint is not None:
                 vjp, sources = plan.joint
-                pieces = vjp(g, *node.arguments(0, sources, saved))
+                pieces = _apart(node, vjp(g, *node.arguments(0, sources, saved)))
             for i, vjp, sources in plan.steps:
                 parent = parents[i]
                 if vjp is identity:
@@ -127,7 +135,7 @@ class _Walk:
                         piece = vjp(g)
                     if type(piece) is not kind:
                         piece = np.asarray(piece)
-                        piece = kind._wrap(piece) if record else piece
+                        piece = tensor._wrap(piece) if record else piece
                     shape, dtype = piece.shape, piece.dtype
                     if strict:
                         _refuse_nan(node, i, piece)
@@ -170,6 +178,7 @@ class _Walk:
                     callback(event)
             if not retain:
                 node.plan, node.saved, node.parents = None, (), ()
+        saved = ()  # lets go of what the last node kept
         for target, g in grads.items():
             self.finish(target, g)
         return self.found
@@ -190,27 +199,36 @@ class _Walk:
         """Run a node's hooks on its gradient, and keep the gradient where that was asked for."""
         watched = node.watched
         if watched is not None:
-            tensor = _tensor_class()
             for hook in list(watched.hooks.values()):
-                changed = hook(g if self.record else tensor._wrap(g))
-                if changed is not None:
-                    if changed.shape != node.shape:
-                        raise ValueError(
-                            f"hook: expected a gradient of shape {node.shape}, got {changed.shape}"
-                        )
-                    g = changed if self.record else changed._array
-                    self.owned.discard(node)
+                g = self.call(hook, node, g)
         if self.wanted is not None and node in self.wanted:
             self.found[node] = g
         if watched is not None and watched.retains:
             watched.grad = g if self.record else _tensor_class()._wrap(g.copy())
         return g
 
+    def call(self, hook: Hook, node: Target, g: Value) -> Value:
+        """Return the gradient that a hook makes of a copy of its own."""
+        tensor = _tensor_class()
+        given = g.clone() if self.record else tensor._wrap(g.copy())
+        changed = hook(given)
+        if changed is None:
+            changed = given
+        if not isinstance(changed, tensor):
+            raise TypeError(f"hook: expected a tensor or None, got {type(changed).__name__}")
+        if changed.shape != node.shape:
+            raise ValueError(
+                f"hook: expected a gradient of shape {node.shape}, got {changed.shape}"
+            )
+        changed = changed.to(node.dtype)
+        self.owned.discard(node)
+        return changed if self.record else changed._array
+
     def finish(self, leaf: Target, g: Value) -> None:
         """Hand a leaf its gradient, now that every part of it has come."""
         assert isinstance(leaf, Leaf)
         g = self.visit(leaf, g)
-        if self.wanted is not None:
+        if not self.accumulate or (self.wanted is not None and leaf not in self.wanted):
             return
         tensor = _tensor_class()
         if leaf.grad is None:
@@ -232,13 +250,16 @@ class _Walk:
                 "call backward(retain_graph=True) the first time"
             )
         given = {node.index: g}
-        for other in segment.outputs:
+        outputs = [output for alive in segment.outputs if (output := alive()) is not None]
+        for other in outputs:
             if other is not node and other in self.grads:
                 given[other.index] = self.visit(other, self.grads.pop(other))
-        for target, piece in segment.expand(given, self.record, self.retain):
+        for target, piece in segment.expand(given, self.record):
+            if anomaly.get():
+                _refuse_nan(node, None, piece)
             self.add(target, piece)
         if not self.retain:
-            for output in segment.outputs:
+            for output in outputs:
                 output.release()
 
 
@@ -260,7 +281,8 @@ def lift(node: Node) -> tuple[Any, ...]:
 def _through_composite(node: Node, g: Tensor, saved: tuple[Any, ...]) -> Any:
     """Differentiate an op's composite of plain ops in place of its own derivative."""
     plan = node.plan
-    assert plan is not None and plan.rule.composite is not None
+    assert plan is not None
+    assert plan.rule.composite is not None
     # Proxies stand for the inputs, so that the gradients stop there.
     proxies = [
         value.clone() if i < len(plan.needs) and plan.needs[i] else value
@@ -268,18 +290,42 @@ def _through_composite(node: Node, g: Tensor, saved: tuple[Any, ...]) -> Any:
     ]
     out = plan.rule.composite(*proxies, **node.params)
     wanted = [(i, proxies[i]._node) for i, needed in enumerate(plan.needs) if needed]
-    found = _Walk(True, True, [target for _, target in wanted]).run([(out._node, g)])
+    roots = [] if out._node is None else [(out._node, g)]
+    found = _Walk(True, True, [target for _, target in wanted], False).run(roots)
     zeros = {i: np.zeros(target.shape, target.dtype) for i, target in wanted if target not in found}
     return {i: found[target] if target in found else zeros[i] for i, target in wanted}
 
 
-def _refuse_nan(node: Node, index: int, piece: Value) -> None:
-    if np.isnan(getattr(piece, "_array", piece)).any():
-        names = node.op.inputs
-        name = names[0][1:] + f"[{index}]" if names[0].startswith("*") else names[index]
+def _apart(node: Node, pieces: Any) -> list[Any]:
+    """Return the pieces of a joint product, of which no two are the same array."""
+    if not isinstance(pieces, tuple) or len(pieces) != len(node.parents):
+        got = len(pieces) if isinstance(pieces, tuple) else type(pieces).__name__
         raise RuntimeError(
-            f"backward of {node.op.name}{describe(node.place)} gave NaN as the gradient of its "
-            f"input {name!r}, of shape {piece.shape}"
+            f"{node.op.name}: expected its joint derivative to return a tuple of "
+            f"{len(node.parents)} gradients, got {got}"
+        )
+    seen: set[int] = set()
+    apart = []
+    for piece in pieces:
+        again = isinstance(piece, np.ndarray) and id(piece) in seen
+        seen.add(id(piece))
+        apart.append(piece.copy() if again else piece)
+    return apart
+
+
+def _refuse_nan(node: Node, index: int | None, piece: Value) -> None:
+    array: Any = getattr(piece, "_array", piece)
+    if np.isnan(array).any():
+        names = node.op.inputs
+        if index is None:
+            where = "an input"
+        elif names[0].startswith("*"):
+            where = f"its input '{names[0][1:]}[{index}]'"
+        else:
+            where = f"its input {names[index]!r}"
+        raise RuntimeError(
+            f"backward of {node.op.name}{describe(node.place)} gave NaN as the gradient of "
+            f"{where}, of shape {piece.shape}"
         )
 
 

@@ -91,6 +91,15 @@ class Tensor(Operators):
         self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any] = _NO_PARAMS
     ) -> Self:
         """Run ``op`` on this tensor and ``inputs`` and keep the result in this tensor's memory."""
+        for value in inputs:
+            if isinstance(value, Tensor) and type(value) is not type(self):
+                try:
+                    value.numpy()  # a class that records refuses where that would lose history
+                except RuntimeError:
+                    raise RuntimeError(
+                        f"{op.name}_: a plain tensor keeps no history, so it cannot take in the "
+                        "values of one that requires grad; make a new tensor, or detach() them"
+                    ) from None
         arrays = (self._array, *[as_operand(op, v) for v in inputs])
         op.run_into(self._array, arrays, params)
         return self
