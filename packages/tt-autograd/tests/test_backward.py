@@ -421,7 +421,7 @@ def test_a_plain_tensor_and_a_differentiable_one_make_a_differentiable_one(op: A
 @pytest.mark.parametrize(
     "change",
     [
-        lambda plain, x: operator.iadd(plain, x),
+        lambda plain, x: plain.__iadd__(x),
         lambda plain, x: plain.mul_(x),
         lambda plain, x: operator.setitem(plain, 0, x[0]),
     ],

@@ -303,13 +303,16 @@ class Changes:
         entry = self.by_owner.get(id(memory_of(array)))
         if entry is None:
             return None
-        low, high = byte_bounds(array)
+        # Times first: in training, parameters change in every step, but after they were used.
+        recent = [pair for pair in list(entry[1].items()) if since < pair[1].number < before]
+        if not recent:
+            return None
+        low, high = bounds(array)
         excluded, ended = apart_from if apart_from is not None else (None, False)
-        for (place, tracked), change in list(entry[1].items()):
+        for (place, tracked), change in recent:
             (start, end), _, _ = place
             if (
-                since < change.number < before
-                and start < high
+                start < high
                 and low < end
                 and (tracked or not tracked_only)
                 and (place != excluded or (tracked and not ended))
@@ -322,9 +325,18 @@ Layout = tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]]
 Written = tuple[Layout, bool]  # a part, and whether its history ends there
 
 
+def bounds(array: Array) -> tuple[int, int]:
+    """Return the addresses of an array's first byte and of the one after its last."""
+    if array.flags.c_contiguous:
+        start: int = array.__array_interface__["data"][0]
+        return start, start + array.nbytes
+    low, high = byte_bounds(array)
+    return low, high
+
+
 def layout(array: Array) -> Layout:
     """Return which bytes an array's elements are: its bounds, shape and strides."""
-    return byte_bounds(array), array.shape, array.strides
+    return bounds(array), array.shape, array.strides
 
 
 def memory_of(array: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -329,6 +330,7 @@ def _refuse_nan(node: Node, index: int | None, piece: Value) -> None:
         )
 
 
+@cache
 def _tensor_class() -> type[Tensor]:
     from ._tensor import Tensor
 
