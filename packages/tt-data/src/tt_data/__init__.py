@@ -1,0 +1,37 @@
+"""Data sets, samplers, transforms of whole batches and the loader that puts them together."""
+
+from . import transforms as transforms
+from ._cifar import CIFAR10 as CIFAR10
+from ._collate import default_collate as default_collate
+from ._dataset import ConcatDataset as ConcatDataset
+from ._dataset import Dataset as Dataset
+from ._dataset import IterableDataset as IterableDataset
+from ._dataset import Subset as Subset
+from ._dataset import TensorDataset as TensorDataset
+from ._dataset import random_split as random_split
+from ._download import RemoteFile as RemoteFile
+from ._errors import DataError as DataError
+from ._errors import DownloadError as DownloadError
+from ._home import data_home as data_home
+from ._images import Digits as Digits
+from ._images import ImageDataset as ImageDataset
+from ._loader import DataLoader as DataLoader
+from ._mnist import MNIST as MNIST
+from ._mnist import FashionMNIST as FashionMNIST
+from ._sampler import BatchSampler as BatchSampler
+from ._sampler import RandomSampler as RandomSampler
+from ._sampler import Sampler as Sampler
+from ._sampler import SequentialSampler as SequentialSampler
+from ._sampler import WeightedRandomSampler as WeightedRandomSampler
+from ._synthetic import XOR as XOR
+from ._synthetic import Perceptron as Perceptron
+from ._text import TinyShakespeare as TinyShakespeare
+from .transforms import Compose as Compose
+from .transforms import Cutout as Cutout
+from .transforms import Normalize as Normalize
+from .transforms import OneHot as OneHot
+from .transforms import RandomCrop as RandomCrop
+from .transforms import RandomHorizontalFlip as RandomHorizontalFlip
+from .transforms import RandomTranslate as RandomTranslate
+from .transforms import ToFloat as ToFloat
+from .transforms import Transform as Transform

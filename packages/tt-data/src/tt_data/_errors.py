@@ -1,0 +1,25 @@
+"""What can go wrong with a data set's files."""
+
+from __future__ import annotations
+
+
+class DataError(Exception):
+    """A data set's file is missing or malformed; the message says which, why and what to do.
+
+    Example:
+        >>> import tt_data
+        >>> try:
+        ...     tt_data.MNIST(data_dir="nowhere", download=False)
+        ... except tt_data.DataError as error:
+        ...     print(str(error).split(". ")[0])
+        train-images-idx3-ubyte.gz is not in nowhere/mnist
+    """
+
+
+class DownloadError(DataError):
+    """A file could not be downloaded; the message has every mirror's error.
+
+    Example:
+        >>> issubclass(DownloadError, DataError)
+        True
+    """

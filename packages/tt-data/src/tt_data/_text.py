@@ -1,0 +1,88 @@
+"""Text data sets."""
+
+from __future__ import annotations
+
+import gzip
+from importlib.resources import files
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from tt_tensor import Tensor, from_numpy
+
+from ._dataset import Dataset
+from ._sampler import Indices
+
+
+class TinyShakespeare(Dataset[tuple[Tensor, Tensor]]):
+    """Shakespeare's plays, 1,115,394 characters, as blocks to predict the next character in.
+
+    It ships with the package. Gathered by Karpathy for "The Unreasonable Effectiveness of
+    Recurrent Neural Networks", 2015. Item ``i`` is a pair of int64 tensors of ``block_size``
+    numbers of characters: those from ``i`` on, and those from ``i + 1`` on.
+
+    Args:
+        train: Whether to take the first nine tenths of the text or the last one.
+        block_size: Characters in a block.
+
+    Attributes:
+        text: The part of the text.
+        characters: The 65 characters of the whole text, in the order of their numbers.
+
+    Raises:
+        ValueError: No block of that size fits into the text.
+
+    Example:
+        >>> import tt_data
+        >>> plays = tt_data.TinyShakespeare(block_size=8)
+        >>> inputs, targets = plays[0]
+        >>> plays.decode(inputs), plays.decode(targets)
+        ('First Ci', 'irst Cit')
+    """
+
+    def __init__(self, train: bool = True, *, block_size: int = 128) -> None:
+        packed = files("tt_data").joinpath("files/tiny_shakespeare.txt.gz").read_bytes()
+        whole = gzip.decompress(packed).decode("ascii")
+        cut = len(whole) * 9 // 10
+        self.text = whole[:cut] if train else whole[cut:]
+        if not 1 <= block_size < len(self.text):
+            raise ValueError(
+                f"TinyShakespeare: expected a block_size from 1 to {len(self.text) - 1}, got "
+                f"{block_size}"
+            )
+        self.characters = "".join(sorted(set(whole)))
+        self.block_size = block_size
+        self._codes = self._encode(self.text)
+        self._blocks = sliding_window_view(self._codes, block_size + 1)  # (N, block_size + 1)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Tensor]:
+        block = self._blocks[index].astype(np.int64)
+        return from_numpy(block[:-1]), from_numpy(block[1:])
+
+    def gather(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """Return the blocks of some numbers, (N, block_size) each."""
+        blocks = self._blocks[indices].astype(np.int64)
+        return from_numpy(blocks[:, :-1]), from_numpy(blocks[:, 1:])
+
+    def encode(self, text: str) -> Tensor:
+        """Return the numbers of a text's characters.
+
+        Raises:
+            ValueError: A character does not occur in the plays.
+        """
+        if unknown := set(text) - set(self.characters):
+            raise ValueError(f"encode: {min(unknown)!r} does not occur in the plays")
+        return from_numpy(self._encode(text).astype(np.int64))
+
+    def decode(self, numbers: Tensor) -> str:
+        """Return the text of characters with such numbers."""
+        return "".join([self.characters[number] for number in numbers.tolist()])
+
+    def _encode(self, text: str) -> NDArray[np.uint8]:
+        table = np.zeros(128, np.uint8)
+        table[[ord(character) for character in self.characters]] = range(len(self.characters))
+        return table[np.frombuffer(text.encode("ascii"), np.uint8)]
