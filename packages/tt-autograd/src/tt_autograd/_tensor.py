@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 import tt_tensor
 from tt_tensor import DTypeLike, Op, ops
-from tt_tensor._format import format_tensor
-from tt_tensor._modes import observers
-from tt_tensor._tensor import as_operand
+from tt_tensor.seam import as_operand, format_tensor, observers
 
 from . import _vjps as _vjps  # fills the table of rules
 from ._inplace import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tensor import OpEvent, ops
-from tt_tensor._modes import observers
+from tt_tensor.seam import observers
 
 from ._modes import always_grad, anomaly, no_grad
 from ._rules import identity

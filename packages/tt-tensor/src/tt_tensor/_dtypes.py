@@ -40,7 +40,7 @@ def check_dtype(name: str, dtype: DTypeLike) -> DType:
         if dtype is None:  # which NumPy takes for float64
             raise TypeError
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"{name}: {dtype!r} is no dtype; expected one of {_NAMES}") from None
     native = found.newbyteorder("=")
     if native not in DTYPES:

@@ -105,6 +105,8 @@ def store(target: Array, value: Any, index: Any) -> None:
     dtype = value.dtype if isinstance(value, np.ndarray) else np.result_type(value)
     if type(value) is int and value in (0, 1):
         dtype = np.dtype(bool)  # 0 and 1 are what bools are written as
+    if dtype.kind == "O":
+        raise OverflowError("an int that does not fit int64")
     if _RANK[dtype.kind] > _RANK[target.dtype.kind]:
         raise TypeError(f"expected a value that {target.dtype.name} can hold; use .to(...) first")
     target[index] = value

@@ -21,10 +21,10 @@ from . import (
     _shaping,
     _sorting,
 )
-from ._dims import wrap_one_dim
+from ._dims import wrap_dim_of_rows
 from ._dtypes import DTypeLike, check_array, check_dtype, make_array
 from ._format import format_tensor
-from ._op import Op, Operand
+from ._op import Op, Operand, shape_of
 from ._operators import Operators
 
 _NO_PARAMS: dict[str, Any] = {}
@@ -142,7 +142,7 @@ class Tensor(Operators):
         """Return the shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
-        return self.shape[wrap_one_dim("size", dim, self.shape)]
+        return self.shape[wrap_dim_of_rows("size", dim, self.shape)]
 
     def stride(self) -> tuple[builtins.int, ...]:
         """Return how many elements apart neighbours along each dimension lie in memory."""
@@ -237,7 +237,7 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> builtins.bool:
-        return bool((self._array == getattr(value, "_array", value)).any())
+        return bool(self.eq(value).any().item())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._array))
@@ -313,6 +313,7 @@ class Tensor(Operators):
 
     def type_as(self, other: Tensor) -> Self:
         """Return the values in the dtype of another tensor."""
+        shape_of("type_as", other)  # refuses what is no tensor
         return self.to(other.dtype)
 
     def contiguous(self) -> Self:
@@ -442,7 +443,7 @@ class Tensor(Operators):
 
     def masked_fill(self, mask: Tensor, value: Number) -> Self:
         """Return ``value`` where ``mask`` holds and the tensor's own values elsewhere."""
-        return self._apply(_logic.WHERE, (~mask, self, value))
+        return self._apply(_logic.WHERE, (mask, value, self))
 
     # Casts last: from here on these names of Python's mean the methods
 
