@@ -108,11 +108,14 @@ def test_a_narrow_terminal_gets_narrow_lines(tito: Tito, monkeypatch: pytest.Mon
     assert max(map(len, out.splitlines())) <= 36
 
 
-def test_a_reader_that_stops_early_is_no_error() -> None:
+@pytest.mark.parametrize("arguments", ["--help", "milestone --help", "system doctor"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_stops_early_is_no_error(arguments: str, unbuffered: str) -> None:
     run = subprocess.run(
-        f'"{sys.executable}" -m tt_tito.cli --help | true',
+        f'"{sys.executable}" -m tt_tito.cli {arguments} | true',
         shell=True,
         capture_output=True,
         text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )
     assert run.stderr == ""

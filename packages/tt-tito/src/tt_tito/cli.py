@@ -52,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        try:
+            return _dispatch(arguments)
+        finally:
+            sys.stdout.flush()  # here, not when Python ends, so that a closed pipe is met below
     except TitoError as error:
         print_error("tito", str(error))
         return 2

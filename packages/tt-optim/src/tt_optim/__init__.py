@@ -1,0 +1,36 @@
+"""Optimizers, learning-rate schedulers, and a Trainer whose runs can be stopped and resumed."""
+
+from ._adagrad import Adagrad as Adagrad
+from ._adam import Adam as Adam
+from ._adam import AdamW as AdamW
+from ._average import ExponentialMovingAverage as ExponentialMovingAverage
+from ._backend import backend as backend
+from ._callbacks import Callback as Callback
+from ._callbacks import EarlyStopping as EarlyStopping
+from ._callbacks import JSONLog as JSONLog
+from ._callbacks import TensorBoard as TensorBoard
+from ._checkpoint import CheckpointError as CheckpointError
+from ._checkpoint import Checkpoints as Checkpoints
+from ._checkpoint import load_checkpoint as load_checkpoint
+from ._checkpoint import save_checkpoint as save_checkpoint
+from ._clip import clip_grad_norm_ as clip_grad_norm_
+from ._clip import clip_grad_value_ as clip_grad_value_
+from ._lion import Lion as Lion
+from ._muon import Muon as Muon
+from ._one_cycle import OneCycleLR as OneCycleLR
+from ._optimizer import Optimizer as Optimizer
+from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from ._progress import Progress as Progress
+from ._rmsprop import RMSprop as RMSprop
+from ._schedulers import CosineAnnealingLR as CosineAnnealingLR
+from ._schedulers import ExponentialLR as ExponentialLR
+from ._schedulers import LambdaLR as LambdaLR
+from ._schedulers import LinearLR as LinearLR
+from ._schedulers import LRScheduler as LRScheduler
+from ._schedulers import MultiStepLR as MultiStepLR
+from ._schedulers import SequentialLR as SequentialLR
+from ._schedulers import StepLR as StepLR
+from ._schedulers import WarmupLR as WarmupLR
+from ._sgd import SGD as SGD
+from ._trainer import Resumable as Resumable
+from ._trainer import Trainer as Trainer
