@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tt_autograd import Tensor
-from tt_autograd._tape import changes
+from tt_autograd.seam import changes
 from tt_nn import Module
 
 from ._checks import check_flags, check_number, has_keys

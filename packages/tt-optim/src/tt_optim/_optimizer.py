@@ -9,7 +9,7 @@ import numpy as np
 
 import tt_tensor
 from tt_autograd import Tensor, enable_grad
-from tt_autograd._tape import changes
+from tt_autograd.seam import changes
 
 from ._arena import Arena, Array, Piece, Slot, arrange
 from ._backend import kernel
