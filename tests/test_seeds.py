@@ -15,9 +15,10 @@ parser.add_argument("--seed", type=int)
 parser.add_argument("--report-dir", type=pathlib.Path)
 parser.add_argument("--limit", type=int, default=99)
 parser.add_argument("--broken", type=int)
+parser.add_argument("--code", type=int)
 options = parser.parse_args()
 if options.seed == options.broken:
-    sys.exit(3)
+    sys.exit(options.code)
 options.report_dir.mkdir(parents=True)
 report = {
     "metrics": {"accuracy": options.seed / 10, "other": 1.0},
@@ -58,12 +59,13 @@ def test_flags_reach_the_script_and_a_missed_bar_is_exit_code_1(
     assert "2 of 3 seeds met the bar" in printed
 
 
+@pytest.mark.parametrize("code", ["3", "1"])  # 1: a traceback, which leaves no report
 def test_a_run_that_fails_is_exit_code_2_and_shows_why(
-    write: Write, capfd: pytest.CaptureFixture[str]
+    write: Write, capfd: pytest.CaptureFixture[str], code: str
 ) -> None:
     script = write("script.py", SCRIPT)
-    assert seeds.main([str(script), "--seeds", "2", "--broken", "1"]) == 2
-    assert "seed   1  failed with exit code 3" in capfd.readouterr().out
+    assert seeds.main([str(script), "--seeds", "2", "--broken", "1", "--code", code]) == 2
+    assert f"seed   1  failed with exit code {code}" in capfd.readouterr().out
 
 
 def test_no_seeds_is_a_usage_error(write: Write) -> None:

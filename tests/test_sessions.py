@@ -54,6 +54,7 @@ import os, sys
 import tt_nn
 assert "PYTHONPATH" not in os.environ
 print("ran", *sys.argv)
+print("skip", os.environ["TITO_SKIP_MISSING_DATA"])
 sys.exit({code})
 """
 README = """\
@@ -145,6 +146,7 @@ def test_no_session_installs_a_hostile_package(
         "deps-tt-tensor": lower,
         "milestone_01": both,
         "parity": both,
+        "seeds_01": both,
         "tests-tt-nn": both,
         "tests-tt-tensor": lower,
         "tests-workspace": both,
@@ -192,4 +194,17 @@ def test_a_milestone_runs_its_scripts_and_tells_each_exit_code(
     assert [line for line in result.stdout.splitlines() if line.startswith("ran")] == [
         f"ran {Path('milestones/01_x', name)}.py --seed 3" for name in ran
     ]
+    # What is asked for by name has to run: only of several may one be skipped for want of data.
+    skipping = [line for line in result.stdout.splitlines() if line.startswith("skip")]
+    assert skipping == ["skip 1" if len(ran) > 1 else "skip "] * len(ran)
     assert error is None or error in result.stderr
+
+
+def test_a_sweep_repeats_the_script_that_is_named(workspace: Path) -> None:
+    nox = (sys.executable, "-m", "nox", "--session", "seeds_01", "--")
+    result = run(*nox, "two", "--seeds", "2", cwd=workspace)
+    assert result.returncode == 1
+    assert [line for line in result.stdout.splitlines() if line.startswith("seed ")] == [
+        f"seed   {seed}  failed with exit code 2" for seed in (0, 1)
+    ]
+    assert "two exited 2." in result.stderr

@@ -19,11 +19,18 @@ class Package:
         name: The distribution's name, such as ``tt-nn``.
         path: Its folder.
         requires: The packages of this workspace that it declares as dependencies.
+        extras: The names of its optional dependencies.
     """
 
     name: str
     path: Path
     requires: frozenset[str]
+    extras: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> str:
+        """The requirement that brings the package with all its extras."""
+        return f"{self.name}[{','.join(self.extras)}]" if self.extras else self.name
 
     @property
     def module(self) -> str:
@@ -79,6 +86,7 @@ def read_packages(root: Path) -> tuple[Package, ...]:
             name=project["name"],
             path=root / member,
             requires=frozenset(map(requirement_name, project["dependencies"])) & names,
+            extras=tuple(project.get("optional-dependencies", ())),
         )
         for member, project in projects.items()
     )

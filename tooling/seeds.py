@@ -48,8 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for seed in range(options.seeds):
             folder = base / f"seed_{seed}"
             code, output = run_seed(options.script, seed, folder, flags)
-            codes.append(code)
-            if code not in (0, 1):
+            # A crash of Python's is a 1 too, but it leaves no report.
+            failed = code not in (0, 1) or not (folder / "report.json").exists()
+            codes.append(2 if failed else code)
+            if failed:
                 print(output, end="")
                 print(f"seed {seed:3d}  failed with exit code {code}", flush=True)
                 continue
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, low, middle, high in rows:
             print(f"{name:{width}}  {low:9.4g}  {middle:9.4g}  {high:9.4g}")
     print(f"\n{codes.count(0)} of {len(codes)} seeds met the bar")
-    return max(min(code, 2) if code >= 0 else 2 for code in codes)
+    return max(codes)
 
 
 if __name__ == "__main__":
