@@ -503,7 +503,7 @@ INDEXING = (
         NO_TENSOR,
         Refused((A3,), TypeError, "expected class indices of an integer dtype"),
         Refused((I3, 2), ValueError, "expected classes from 0 to 1, got 0 to 2"),
-        Refused((np.array([-1]),), ValueError, "expected classes"),
+        Refused((np.array([-1]),), ValueError, "expected classes of at least 0, got -1 to -1"),
     ), torch="nn.functional.one_hot"),
 )
 

@@ -364,6 +364,11 @@ def test_more_than_one_element_needs_a_gradient_of_its_shape() -> None:
         y.backward()
     with pytest.raises(ValueError, match=r"expected a gradient of shape \(2,\), got shape \(3,\)"):
         y.backward(tt.ones(3))
+    for wrong in ("up", np.ones(2) * 1j):
+        with pytest.raises(TypeError, match=r"^backward: expected the gradient to be a tensor"):
+            y.backward(wrong)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(TypeError, match=r"^backward: expected inputs to be tensors, got int"):
+        y.backward(tt.ones(2), inputs=[3])  # type: ignore[list-item]  # what is tested
     y.backward(np.ones(2))
 
 

@@ -220,10 +220,16 @@ def test_they_work_under_no_grad_and_touch_nothing() -> None:
 
 def test_they_say_what_is_wrong() -> None:
     x = tt.tensor(X)
+    number: Any = 3
+    word: Any = "up"
     with pytest.raises(ValueError, match=r"hessian: .* one element, got shape \(3,\)"):
         tt.hessian(lambda x: x * x, x)
     with pytest.raises(ValueError, match=r"jvp: expected a direction of shape \(3,\) for input 0"):
         tt.jvp(quadratic, x, tt.ones(2))
+    with pytest.raises(TypeError, match="jvp: expected directions to be tensors, got int"):
+        tt.jvp(quadratic, x, number)
+    with pytest.raises(TypeError, match=r"vjp: expected the gradient to be a tensor, .* got str"):
+        tt.vjp(lambda x: x * x, x, word)
     with pytest.raises(ValueError, match="for each of 1 inputs, got 2"):
         tt.jvp(quadratic, x, [x, x])
     with pytest.raises(ValueError, match="vjp: expected a gradient for a tensor"):

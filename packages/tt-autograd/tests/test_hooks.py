@@ -119,6 +119,8 @@ def test_only_tensors_that_require_grad_take_hooks() -> None:
     constant, result = tt.ones(1), leaf([1.0]) * 2.0
     with pytest.raises(RuntimeError, match="register_hook"):
         constant.register_hook(lambda g: None)
+    with pytest.raises(TypeError, match="hook: expected a function, got int"):
+        result.register_hook(3)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(RuntimeError, match="retain_grad"):
         constant.retain_grad()
     with pytest.raises(RuntimeError, match="expected a leaf"):

@@ -119,6 +119,8 @@ def test_detach_and_data_share_memory_and_have_no_history() -> None:
     assert x.tolist() == [9.0, 2.0]
     x.data = tt.tensor([3.0, 4.0], dtype=tt.float64)
     assert x.tolist() == [3.0, 4.0]
+    with pytest.raises(TypeError, match="data: expected a tensor, got ndarray"):
+        x.data = np.ones(2)  # type: ignore[assignment]  # what is tested
     with pytest.raises(ValueError, match=r"data: expected float64 of shape \(2,\)"):
         x.data = tt.ones(3)
 
@@ -156,6 +158,8 @@ def test_leaves_are_pickled_and_copied_and_results_are_not() -> None:
     same = copy.copy(x)
     (same * 2.0).sum().backward()
     assert x.grad.tolist() == [5.0, 5.0]
+    result = x * 2.0
+    assert copy.copy(result).grad_fn is result.grad_fn
 
 
 class Weight(tt.Tensor):

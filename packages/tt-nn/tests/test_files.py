@@ -150,6 +150,8 @@ WHOLE = raw({"w": entry("F32", [2], 0, 8)}, bytes(8))
         (raw({"__metadata__": {"a": 1}}), "."),
         (raw({"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, bytes(6)), "."),
         (raw({"m": entry("BOOL", [2], 0, 2)}, b"\x01\x02"), "'m' has bools other than 0 and 1"),
+        (raw({"w": entry("F32", [1] * 65, 0, 4)}, bytes(4)), "'w': maximum supported dimension"),
+        (raw({"w": entry("F32", [0, 2**62, 2**62], 0, 0)}), "'w': array is too big"),
         (b"PK\x03\x04 a zip file, such as torch.save writes", "too few for a header"),
     ],
 )
@@ -157,6 +159,11 @@ def test_files_that_lie_are_refused(path: Path, content: bytes, words: str) -> N
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"^load: .*model\.safetensors.*{words}"):
         nn.load(path)
+
+
+def test_metadata_may_be_null(path: Path) -> None:
+    path.write_bytes(raw({"__metadata__": None, "w": entry("F32", [2], 0, 8)}, bytes(8)))
+    assert list(nn.load(path)) == ["w"]
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -143,6 +143,7 @@ def test_buffers_of_the_base_kind_become_differentiable_tensors() -> None:
         (lambda m: m.add_module("x", "relu"), TypeError, "to be a Module or None, got str"),
         (lambda m: m.train("yes"), TypeError, "train: expected mode to be a bool"),
         (lambda m: m.to("int64"), TypeError, "to: expected float16, float32 or float64"),
+        (lambda m: m.to(None), TypeError, "to: expected float16, float32 or float64, got None"),
         (lambda m: m.to("cpu"), TypeError, "to: expected float16, float32 or float64"),
         (lambda m: nn.Parameter([1, 2]), TypeError, "requires_grad: only tensors of a floating"),
         (lambda m: nn.Module()(3), NotImplementedError, "Module defines no forward"),
@@ -196,7 +197,16 @@ def test_a_parameter_shares_a_tensor_s_memory_and_is_a_leaf() -> None:
     assert parameter.requires_grad
     assert type(parameter * 2) is tt.Tensor
     assert not nn.Parameter(values, requires_grad=False).requires_grad
+    assert copy.copy(parameter).tolist() == parameter.tolist()
     assert repr(parameter) == "Parameter containing:\ntensor([5., 1.], requires_grad=True)"
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_a_parameter_takes_values_as_they_are_now(requires_grad: bool) -> None:
+    values = tt.ones(2)
+    values.mul_(tt.full((2,), 3.0).requires_grad_())  # a recorded change, before the parameter
+    parameter = nn.Parameter(values.detach(), requires_grad=requires_grad)
+    assert (parameter + 1).tolist() == [4.0, 4.0]
 
 
 # Modes

@@ -36,6 +36,7 @@ NAN, INF = float("nan"), float("inf")
         (tt.tensor([1e20]), "tensor([1.0000e+20])"),
         (tt.tensor([12345.0]), "tensor([12345.])"),
         (tt.tensor([0.1], dtype="float64"), "tensor([0.1000], dtype=float64)"),
+        (tt.tensor([1.0, -INF], dtype="float16"), "tensor([  1., -inf], dtype=float16)"),
         (tt.tensor([1, 200], dtype="uint8"), "tensor([  1, 200], dtype=uint8)"),
         (tt.tensor([[True, False]]), "tensor([[ True, False]])"),
         (tt.arange(6).reshape(2, 3), "tensor([[0, 1, 2],\n        [3, 4, 5]])"),

@@ -189,6 +189,14 @@ def test_python_numbers() -> None:
         (lambda: -tt.tensor([True]), TypeError, "neg: not defined for bool"),
         (lambda: tt.tensor([1, 2]) ** -1, ValueError, "pow: integers have no negative powers"),
         (lambda: tt.ones(2).size(1), IndexError, "size: dim 1 is out of range"),
+        (lambda: tt.tensor(1).size(-1), IndexError, "size: expected a tensor with at least one"),
+        (lambda: tt.ones(3) in tt.ones(2), ValueError, "eq: shapes .* do not broadcast"),
+        (lambda: "a" in tt.ones(2), TypeError, "eq: expected a tensor, an array or a number"),
+        (lambda: tt.ones(2).fill_(10**30), OverflowError, "setitem: an int that does not fit"),
+        (lambda: tt.ones(2).masked_fill(tt.ones(2), 0), TypeError, "where: expected a condition"),
+        (lambda: tt.ones(2).to("f4,f"), TypeError, "to: dtype void64 is not supported"),
+        (lambda: tt.ones(2).to("ij,jk"), TypeError, "to: 'ij,jk' is no dtype; expected one of"),
+        (lambda: tt.ones(2).type_as(loose.ones), TypeError, "type_as: expected a Tensor, got "),
     ],
 )
 def test_errors(act: Callable[[], object], kind: type[Exception], says: str) -> None:
@@ -206,6 +214,11 @@ def test_comparison_with_what_is_no_number() -> None:
     assert {x: 1}[x] == 1
     assert 1.0 in x
     assert 2.0 not in x
+    assert np.float32(1) in x
+    seen: list[str] = []
+    with tt.observe(lambda event: seen.append(event.op.name)):
+        assert 1.0 in x
+    assert seen == ["eq", "any"]
 
 
 def test_what_a_tensor_says_of_itself() -> None:

@@ -1,5 +1,6 @@
 """The `tito` command itself: its help, its errors, the commands of other packages."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import tt_autograd as tt
 import tt_nn as nn
-from tt_tito import Bound, Lab, Milestone, Option, TitoError, at_least, at_most
+from tt_tito import Bound, Lab, Milestone, MissingDataError, Option, TitoError, at_least, at_most
 
 MakeScript = Callable[..., Path]
 Experiment = Callable[[Lab], None]
@@ -76,6 +76,7 @@ def run(make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         experiment: Experiment,
         *flags: str,
         bar: dict[str, Bound] | None = None,
+        threads: int | None = None,
         options: tuple[Option, ...] = (),
     ) -> int:
         milestone = Milestone(
@@ -84,6 +85,7 @@ def run(make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             epochs=7,
             demo_epochs=3,
             batch_size=50,
+            threads=threads,
             options=options,
         )
         return milestone.run(experiment, flags)
@@ -257,6 +259,41 @@ def test_a_metric_is_measured_once(run: Run) -> None:
 def test_a_run_without_its_systems_section_is_an_error(run: Run) -> None:
     with pytest.raises(RuntimeError, match="systems"):
         run(lambda lab: lab.metric("accuracy", 1.0))
+    assert not (REPORT / "report.json").exists()
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "skip", "code"),
+    [
+        (MissingDataError, "", 2),
+        (MissingDataError, "1", 0),
+        (TitoError, "", 2),
+        (TitoError, "1", 2),  # a malformed file, say, is an error however it was asked for
+    ],
+)
+def test_missing_data_is_an_error_unless_it_is_to_be_skipped(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: type[TitoError],
+    skip: str,
+    code: int,
+) -> None:
+    def experiment(lab: Lab) -> None:
+        raise error("No digits:\n  https://one.example/digits: refused\nPut them into /data.")
+
+    monkeypatch.setenv("TITO_SKIP_MISSING_DATA", skip)
+    assert run(experiment) == code
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "line.py: No digits:",
+        "  https://one.example/digits: refused",
+        "Put them into /data.",
+    ]
+    assert ("NOT RUN" in out) is (code == 0)
     assert not (REPORT / "report.json").exists()
 
 

@@ -115,6 +115,17 @@ def test_run_takes_the_worst_exit_code_of_all_scripts(
     assert "no script 'd'; it has a, b, c" in err
 
 
+def test_run_skips_missing_data_only_where_all_scripts_run(
+    tito: Tito, root: Path, make_script: MakeScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "import os\nraise SystemExit(0 if os.environ['TITO_SKIP_MISSING_DATA'] else 2)\n"
+    monkeypatch.setenv("TITO_SKIP_MISSING_DATA", "1")  # it is for `tito` to say
+    for name in ("a.py", "b.py"):
+        make_script(body, name=name)
+    assert tito("milestone", "--root", str(root), "run", "01")[0] == 0
+    assert tito("milestone", "--root", str(root), "run", "01", "b")[0] == 2
+
+
 def test_run_uses_this_python_and_the_folder_it_is_called_from(
     tito: Tito, root: Path, make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

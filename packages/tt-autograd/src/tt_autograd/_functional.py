@@ -97,16 +97,17 @@ def _listed(values: T | Sequence[T]) -> list[T]:
     return list(values) if isinstance(values, list | tuple) else [values]  # type: ignore[list-item]  # one T
 
 
-def _check_tensor(name: str, role: str, value: object) -> None:
-    if not isinstance(value, Tensor):
+def _check_tensor(
+    name: str, role: str, value: object, kind: type[tt_tensor.Tensor] = Tensor
+) -> None:
+    if not isinstance(value, kind):
         raise TypeError(f"{name}: expected {role} to be tensors, got {type(value).__name__}")
 
 
 def _tracked(name: str, inputs: Values) -> list[Tensor]:
     """Return fresh leaves with the values of ``inputs``."""
     for value in _listed(inputs):
-        if not isinstance(value, tt_tensor.Tensor):
-            raise TypeError(f"{name}: expected inputs to be tensors, got {type(value).__name__}")
+        _check_tensor(name, "inputs", value, tt_tensor.Tensor)
     return [Tensor._wrap(t._array).requires_grad_() for t in _listed(inputs)]
 
 
@@ -191,6 +192,7 @@ def jvp(
             f"jvp: expected a direction for each of {len(leaves)} inputs, got {len(directions)}"
         )
     for i, (leaf, direction) in enumerate(zip(leaves, directions, strict=True)):
+        _check_tensor("jvp", "directions", direction, tt_tensor.Tensor)
         if leaf.shape != direction.shape:
             raise ValueError(
                 f"jvp: expected a direction of shape {leaf.shape} for input {i}, "

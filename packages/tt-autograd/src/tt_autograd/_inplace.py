@@ -42,7 +42,7 @@ def change_behind(value: Tensor, apart_from: Written | None = None) -> Change | 
     if not changes.tracked:
         return None
     # A constant, or a leaf: what untracked code does to it is no part of any history.
-    since = node.number if node is not None else getattr(value, "_born", 0)
+    since = node.number if node is not None else value._born
     return changes.find(value._array, since, tracked_only=True, apart_from=apart_from)
 
 

@@ -44,6 +44,9 @@ _new = object.__new__
 class RemovableHandle:
     """Takes a hook away again.
 
+    Raises:
+        TypeError: The hook is not a function.
+
     Example:
         >>> import tt_autograd as tt
         >>> x = tt.ones(1, requires_grad=True)
@@ -57,6 +60,8 @@ class RemovableHandle:
     __slots__ = ("_hooks", "_key")
 
     def __init__(self, hooks: dict[int, Any], hook: object) -> None:
+        if not callable(hook):
+            raise TypeError(f"hook: expected a function, got {type(hook).__name__}")
         self._hooks = hooks
         self._key = next_number()
         hooks[self._key] = hook
@@ -93,10 +98,15 @@ class Tensor(tt_tensor.Tensor):
         self, data: Any, dtype: DTypeLike | None = None, requires_grad: builtins.bool = False
     ) -> None:
         super().__init__(data, dtype)
-        self._node = None
-        self._born = next_number()
+        self._hold(self._array)
         if requires_grad:
             self.requires_grad_()
+
+    def _hold(self, array: NDArray[Any]) -> None:
+        """Take on an array as a constant of this moment."""
+        self._array = array
+        self._node = None
+        self._born = next_number()
 
     @classmethod
     def _wrap(cls, array: NDArray[Any]) -> Self:
@@ -387,6 +397,9 @@ class Tensor(tt_tensor.Tensor):
 
     @data.setter
     def data(self, value: tt_tensor.Tensor) -> None:
+        given: object = value
+        if not isinstance(given, tt_tensor.Tensor):
+            raise TypeError(f"data: expected a tensor, got {type(given).__name__}")
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ValueError(
                 f"data: expected {self.dtype.name} of shape {self.shape}, "
@@ -427,7 +440,8 @@ class Tensor(tt_tensor.Tensor):
     def __copy__(self) -> Self:
         made = self._wrap(self._array)
         made._node = self._node
-        made._born = self._born
+        if self._node is None:
+            made._born = self._born
         return made
 
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Self:
@@ -518,6 +532,11 @@ def seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
         given: Any = gradient
     else:
         given = np.asarray(gradient._array if isinstance(gradient, tt_tensor.Tensor) else gradient)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(
+                f"{name}: expected the gradient to be a tensor, an array or a number, "
+                f"got {type(gradient).__name__}"
+            )
         given = given.astype(output.dtype, copy=False)
         given = Tensor._wrap(given) if record else given
     if given.shape != output.shape:
@@ -527,7 +546,9 @@ def seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
     return given
 
 
-def _leaf(tensor: Tensor) -> Leaf:
+def _leaf(tensor: object) -> Leaf:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"backward: expected inputs to be tensors, got {type(tensor).__name__}")
     if not isinstance(tensor._node, Leaf):
         raise RuntimeError("backward: expected inputs that are leaves and require grad")
     return tensor._node

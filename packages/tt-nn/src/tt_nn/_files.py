@@ -125,7 +125,7 @@ def load(path: Path) -> dict[str, Tensor]:
     state = {
         key: Tensor._wrap(_as_array(path, key, entries[key])) for key in header if key in entries
     }
-    for left_out, kept in header.get("__metadata__", {}).items():
+    for left_out, kept in (header.get("__metadata__") or {}).items():
         if kept in state and left_out not in state and left_out != "format":
             state[left_out] = state[kept]
     return state
@@ -146,7 +146,11 @@ def _as_array(path: Path, key: str, entry: dict[str, Any]) -> NDArray[Any]:
             f"load: {os.fspath(path)}: {key!r} has dtype {entry['dtype']}; expected one of "
             f"{', '.join(_DTYPES)}"
         )
-    array: NDArray[Any] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"]).copy()
+    flat: NDArray[Any] = np.frombuffer(entry["data"], dtype)
+    try:
+        array = flat.reshape(entry["shape"]).copy()
+    except ValueError as error:  # more dimensions than NumPy has, or sizes beyond any memory
+        raise ValueError(f"load: {os.fspath(path)}: {key!r}: {error}") from None
     if entry["dtype"] == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     if entry["dtype"] == "BOOL" and (array.view(np.uint8) > 1).any():

@@ -430,7 +430,7 @@ class Module:
             TypeError: The dtype is not float16, float32 or float64.
         """
         wanted = next((known for known in _FLOATS if known == dtype), None)
-        if wanted is None:
+        if wanted is None or dtype is None:  # which NumPy takes for float64
             raise TypeError(f"to: expected float16, float32 or float64, got {dtype!r}")
         for parameter in self.parameters():
             if parameter.is_floating_point():

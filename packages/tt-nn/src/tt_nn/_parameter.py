@@ -31,8 +31,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         if isinstance(data, tt_tensor.Tensor):
-            self._array = data._array
-            self._node = None
+            self._hold(data._array)
         else:
             super().__init__(data)
         if requires_grad:

@@ -45,7 +45,7 @@ def format_tensor(array: NDArray[Any], *extras: str) -> str:
 
 def _whole(array: NDArray[Any]) -> bool:
     """Return whether numbers print well without decimals, as ``1.``."""
-    finite = array[np.isfinite(array)]
+    finite = array[np.isfinite(array)].astype(np.float64)  # float16 has no 1e8 to compare with
     return bool(np.all(finite == np.trunc(finite)) and np.all(np.abs(finite) < 1e8))
 
 

@@ -220,7 +220,8 @@ def _one_hot(input: Array, num_classes: int) -> Array:
     low, high = (int(input.min()), int(input.max())) if input.size else (0, -1)
     classes = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= classes:
-        raise ValueError(f"expected classes from 0 to {classes - 1}, got {low} to {high}")
+        allowed = "of at least 0" if num_classes == -1 else f"from 0 to {classes - 1}"
+        raise ValueError(f"expected classes {allowed}, got {low} to {high}")
     out = np.zeros((*input.shape, classes), np.int64)
     flat = input.reshape(-1).astype(np.int64)
     out.reshape(-1)[np.arange(flat.size) * classes + flat] = 1

@@ -3,6 +3,7 @@
 from ._bar import Bound as Bound
 from ._bar import at_least as at_least
 from ._bar import at_most as at_most
+from ._errors import MissingDataError as MissingDataError
 from ._errors import TitoError as TitoError
 from ._flags import Flags as Flags
 from ._flags import Option as Option

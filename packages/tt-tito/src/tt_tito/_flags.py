@@ -73,6 +73,7 @@ class Defaults:
         batch_size: Examples in a batch.
         demo_epochs: Epochs under ``--demo-mode``.
         report_dir: Folder for the report.
+        threads: BLAS threads; None to leave them as they are.
         options: The script's own flags.
     """
 
@@ -80,6 +81,7 @@ class Defaults:
     batch_size: int
     demo_epochs: int
     report_dir: Path
+    threads: int | None = None
     options: tuple[Option, ...] = ()
 
 
@@ -155,7 +157,11 @@ def _parser(defaults: Defaults, program: str, description: str) -> argparse.Argu
         "--seed", type=_natural, metavar="N", default=0, help="seed of every random choice (0)"
     )
     parser.add_argument(
-        "--threads", type=_positive, metavar="N", help="BLAS threads (left as they are)"
+        "--threads",
+        type=_positive,
+        metavar="N",
+        default=defaults.threads,
+        help=f"BLAS threads ({defaults.threads or 'left as they are'})",
     )
     modes = parser.add_mutually_exclusive_group()
     modes.set_defaults(mode="full")

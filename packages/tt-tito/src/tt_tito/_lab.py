@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, SupportsFloat, TypeVar
 
 from ._bar import Bound
 from ._catalogue import identify
-from ._errors import TitoError
+from ._errors import SKIP_MISSING_DATA, MissingDataError, TitoError
 from ._flags import Defaults, Flags, Mode, Option, parse_flags
 from ._report import (
     Block,
@@ -27,7 +28,7 @@ from ._report import (
     verdict,
     write_report,
 )
-from ._terminal import print_error
+from ._terminal import paragraph, print_error
 
 if TYPE_CHECKING:  # loaded when a run needs them, so that `tito --help` stays quick
     from matplotlib.figure import Figure
@@ -55,6 +56,8 @@ class Milestone:
         epochs: Epochs of a full run.
         demo_epochs: Epochs under ``--demo-mode``.
         batch_size: Examples in a batch.
+        threads: BLAS threads; None to leave them as they are. A second thread gains little on
+            small matrices, and loses much when another program wants its core.
         options: Flags of this script alone.
 
     Example:
@@ -76,6 +79,7 @@ class Milestone:
     epochs: int
     demo_epochs: int
     batch_size: int
+    threads: int | None = None
     options: tuple[Option, ...] = ()
 
     def run(self, experiment: Callable[[Lab], None], argv: Sequence[str] | None = None) -> int:
@@ -87,7 +91,8 @@ class Milestone:
 
         Returns:
             The exit code: 0 if the bar is met (or nothing was judged), 1 if it is not, 2 for a
-            usage or data error, 130 if the user interrupted the run.
+            usage or data error (0 for `MissingDataError` where that is to be skipped), 130 if the
+            user interrupted the run.
         """
         if hasattr(sys.stdout, "reconfigure"):  # a narrow encoding gets "?", not a traceback
             sys.stdout.reconfigure(errors="replace")
@@ -98,6 +103,9 @@ class Milestone:
             return lab._close()
         except TitoError as error:
             print_error(path.name, str(error))
+            if isinstance(error, MissingDataError) and os.environ.get(SKIP_MISSING_DATA):
+                print(paragraph(f"NOT RUN: {path.name}, for want of its data. It was not judged."))
+                return 0
             return 2
         except KeyboardInterrupt:
             print_error(path.name, "Interrupted; no report was written.")
@@ -115,6 +123,7 @@ class Milestone:
             batch_size=self.batch_size,
             demo_epochs=self.demo_epochs,
             report_dir=Path("reports", f"milestone_{number}", path.stem),
+            threads=self.threads,
             options=self.options,
         )
         flags = parse_flags(argv, defaults, program=path.name, description=script.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._catalogue import Entry, catalogue, find, find_root
-from ._errors import TitoError
+from ._errors import SKIP_MISSING_DATA, TitoError
 from ._installed import Lack, installed_version, lacking
 from ._script import Script, read_script
 from ._terminal import coloured, paragraph
@@ -95,7 +96,10 @@ def explain(entry: Entry) -> int:
 
 
 def run(entry: Entry, arguments: Sequence[str]) -> int:
-    """Run a milestone's scripts, or the one named first, and return the worst exit code."""
+    """Run a milestone's scripts, or the one named first, and return the worst exit code.
+
+    Of several, one whose data cannot be had is skipped, and the verdict is that of the others.
+    """
     paths = list(entry.scripts)
     flags = list(arguments)
     if flags and not flags[0].startswith("-"):
@@ -111,7 +115,7 @@ def run(entry: Entry, arguments: Sequence[str]) -> int:
         raise TitoError(f"Milestone {entry.number} has no scripts.")
     for path in paths:
         require(entry, read_script(path))
-    return max(run_script(path, flags) for path in paths)
+    return max(run_script(path, flags, skip=len(paths) > 1) for path in paths)
 
 
 def require(entry: Entry, script: Script) -> None:
@@ -139,8 +143,16 @@ def _advice(entry: Entry, script: Script, lacks: Sequence[Lack]) -> str:
     )
 
 
-def run_script(path: Path, flags: Sequence[str]) -> int:
-    """Run a script with this Python, in the current folder, and return its exit code."""
+def run_script(path: Path, flags: Sequence[str], *, skip: bool) -> int:
+    """Run a script with this Python, in the current folder, and return its exit code.
+
+    Args:
+        path: The script.
+        flags: Its flags.
+        skip: Whether it is to be skipped where its data cannot be had.
+    """
     sys.stdout.flush()
-    code = subprocess.run([sys.executable, str(path), *flags], check=False).returncode
+    environment = os.environ | {SKIP_MISSING_DATA: "1" if skip else ""}
+    command = [sys.executable, str(path), *flags]
+    code = subprocess.run(command, env=environment, check=False).returncode
     return code if code >= 0 else 128 - code  # a signal, numbered as a shell does

@@ -37,5 +37,9 @@ def coloured(text: str, colour: str) -> str:
 
 
 def print_error(program: str, message: str) -> None:
-    """Print an error in one paragraph on standard error."""
-    print(paragraph(message, first=f"{program}: "), file=sys.stderr)
+    """Print an error on standard error: one paragraph, and one for each further line it has."""
+    first, *others = message.splitlines() or [""]
+    print(paragraph(first, first=f"{program}: "), file=sys.stderr)
+    for line in others:
+        indent = " " * (len(line) - len(line.lstrip()))
+        print(paragraph(line.strip(), first=indent, rest=2 * indent), file=sys.stderr)

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from ._report import Picture
 
 Draw = Callable[[Figure], None]
+RGB = tuple[float, float, float]
+Curve = Sequence[tuple[float, float]]  # points
 
 
 def _theme(paper: str, ink: str, muted: str, grid: str, *cycle: str) -> dict[str, object]:
@@ -109,13 +115,119 @@ def _render(draw: Draw, theme: Mapping[str, object], size: tuple[float, float]) 
     return buffer.getvalue()
 
 
-def class_colours() -> LinearSegmentedColormap:
+def class_colours(strength: float = 0.45) -> LinearSegmentedColormap:
     """A colour map from one class (``C1``) over the page's colour to the other (``C0``).
 
     Called inside a drawing function, it follows the theme: 0 is tinted like ``C1``, 1 like ``C0``,
     and one half is the page.
+
+    Args:
+        strength: How far from the page's colour it goes, from 0 to 1.
     """
     page = to_rgb(mpl.rcParams["axes.facecolor"])
     ends = [to_rgb("C1"), page, to_rgb("C0")]
-    tints = [tuple(0.55 * p + 0.45 * c for p, c in zip(page, end, strict=True)) for end in ends]
-    return LinearSegmentedColormap.from_list("classes", tints)
+    return LinearSegmentedColormap.from_list("classes", [_mix(page, end, strength) for end in ends])
+
+
+def tint(colour: str, strength: float = 1.0) -> LinearSegmentedColormap:
+    """A colour map from the page's colour to another, or part of the way.
+
+    Called inside a drawing function, it follows the theme.
+
+    Args:
+        colour: A colour as matplotlib knows it, such as ``"C1"``.
+        strength: How far it goes, from 0 to 1.
+    """
+    page, end = to_rgb(mpl.rcParams["axes.facecolor"]), to_rgb(colour)
+    return LinearSegmentedColormap.from_list("tint", [page, _mix(page, end, strength)])
+
+
+def _mix(page: RGB, colour: RGB, share: float) -> RGB:
+    red, green, blue = ((1 - share) * p + share * c for p, c in zip(page, colour, strict=True))
+    return red, green, blue
+
+
+def draw_curves(figure: Figure, panels: Mapping[str, Mapping[str, Curve]], xlabel: str) -> None:
+    """Draw curves that fall towards 0, such as losses, in panels side by side.
+
+    Args:
+        figure: An empty figure.
+        panels: For each panel's title, its curves by name. A name keeps its colour.
+        xlabel: What x is.
+    """
+    names = dict.fromkeys(name for curves in panels.values() for name in curves)
+    colours = {name: f"C{number}" for number, name in enumerate(names)}
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, curves) in zip(every, panels.items(), strict=True):
+        for name, curve in curves.items():
+            axes.plot(*zip(*curve, strict=True), color=colours[name], label=name)
+        axes.set(title=title, xlabel=xlabel, ylim=(0, None))
+        axes.legend(loc="best")
+
+
+def draw_confusion(figure: Figure, counts: NDArray[np.integer[Any]], names: Sequence[str]) -> None:
+    """Draw a confusion matrix, its mistakes the stronger the more there are.
+
+    Args:
+        figure: An empty figure.
+        counts: How often what a row names was taken for what a column names.
+        names: The classes.
+    """
+    axes = figure.subplots()
+    right = np.eye(len(names), dtype=bool)
+    mistakes = np.where(right, 0, counts)
+    grid: dict[str, Any] = {"edgecolors": mpl.rcParams["grid.color"], "linewidth": 0.8}
+    axes.pcolormesh(mistakes, cmap=tint("C1", 0.75), vmin=0, vmax=max(1, mistakes.max()), **grid)
+    axes.pcolormesh(np.ma.masked_array(right, ~right), cmap=tint("C0", 0.2), vmin=0, vmax=1, **grid)
+    for row, column in np.argwhere(counts):
+        text = f"{counts[row, column]:,}"
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9)
+    places = np.arange(len(names)) + 0.5
+    axes.set_xticks(places, names, rotation=45 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(places, names)
+    axes.set(xlabel="taken for", ylabel="what it is", aspect="equal")
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def draw_images(
+    figure: Figure,
+    images: NDArray[np.floating[Any]],
+    titles: Sequence[str] = (),
+    *,
+    columns: int = 6,
+    signed: bool = False,
+) -> None:
+    """Draw grey images in rows: ink on the page, or, if signed, ``C1`` below 0 and ``C0`` above.
+
+    Args:
+        figure: An empty figure.
+        images: The images, (N, H, W), each scaled by itself.
+        titles: A line or two above each; none if empty.
+        columns: How many stand in a row.
+        signed: Whether they are weights, which have a sign.
+    """
+    axes = figure.subplots()
+    axes.set_axis_off()
+    cell, line = 1.15, 0.62 if titles else 0.15  # one image is 1 wide and 1 high
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        left, top = cell * column, (1 + line) * row
+        low, high = image.min(), image.max()
+        if signed:
+            high = np.abs(image).max()
+            low = -high
+        axes.imshow(
+            image,
+            cmap=class_colours(0.9) if signed else tint(mpl.rcParams["text.color"]),
+            vmin=low,
+            vmax=high if high > low else low + 1,
+            extent=(left, left + 1, top + 1, top),
+            interpolation="nearest",
+        )
+        axes.add_patch(Rectangle((left, top), 1, 1, fill=False, ec=mpl.rcParams["grid.color"]))
+        if titles:
+            axes.text(left + 0.5, top - 0.06, titles[number], ha="center", va="bottom", fontsize=9)
+    rows = -(-len(images) // columns)
+    axes.set(xlim=(-0.05, cell * columns - 0.1), ylim=((1 + line) * rows - line + 0.05, 0.1 - line))
