@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,11 +70,15 @@ def test_milestones_that_a_change_affects(
 
 
 @pytest.mark.parametrize("base", [[], ["0" * 40], ["no such commit"]])
+@pytest.mark.parametrize("path", [os.environ["PATH"], ""], ids=["git", "no git"])
 def test_an_unknown_base_plans_everything(
-    repository: Path, packages: tuple[Package, ...], base: list[str]
+    repository: Path, packages: tuple[Package, ...], base: list[str], path: str
 ) -> None:
     command = [sys.executable, "-m", "tooling.affected", *base]
-    output = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PATH": path}
+    output = subprocess.run(
+        command, cwd=repository, env=environment, capture_output=True, text=True, check=True
+    )
     plan = dict(line.split("=", 1) for line in output.stdout.splitlines())
     assert json.loads(plan["packages"]) == [package.name for package in packages]
     assert plan.keys() == {"packages", "milestones"}

@@ -60,7 +60,10 @@ def changed_files(base: str) -> list[str] | None:
     """Return the files that differ between HEAD and its merge base with a commit, if it exists."""
     # Without renames, a moved file counts at both places.
     command = ["git", "diff", "--name-only", "--no-renames", "-z", f"{base}...HEAD"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:  # no git on this machine
+        return None
     return result.stdout.split("\0")[:-1] if result.returncode == 0 else None
 
 
