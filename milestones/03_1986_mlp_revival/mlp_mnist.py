@@ -46,7 +46,7 @@ from tt_data import (
     DataError,
     DataLoader,
     Dataset,
-    DownloadError,
+    MissingFileError,
     Normalize,
     RandomTranslate,
     ToFloat,
@@ -74,10 +74,11 @@ def read_mnist(lab: Lab) -> tuple[Images, Images, Images]:
 
     The cut is the same in every run, whatever its seed.
     """
-    folder = lab.flags.data_dir
+    folder, download = lab.flags.data_dir, not lab.offline
     try:
-        train, test = MNIST(train=True, data_dir=folder), MNIST(train=False, data_dir=folder)
-    except DownloadError as error:
+        train = MNIST(train=True, data_dir=folder, download=download)
+        test = MNIST(train=False, data_dir=folder, download=download)
+    except MissingFileError as error:
         advice = "If you have MNIST already: --data-dir names the folder that its folder is in."
         raise MissingDataError(f"MNIST is not there. {error} {advice}") from error
     except DataError as error:

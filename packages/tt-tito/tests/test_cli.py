@@ -11,7 +11,7 @@ import pytest
 Tito = Callable[..., tuple[int, str, str]]
 MakeDistribution = Callable[..., Path]
 
-PLUGIN = "[tito.commands]\ndata = tt_plugin:command\n"
+PLUGIN = "[tito.commands]\nextra = tt_plugin:command\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
@@ -66,7 +66,7 @@ def test_a_command_of_another_package_is_found_and_gets_its_arguments(
     )
     assert "added by tt-plugin 0.1.0" in tito("--help")[1]
     assert "tt_plugin" not in sys.modules  # the help imported nothing
-    assert tito("data", "fetch", "--all") == (2, "fetch --all\n", "")
+    assert tito("extra", "fetch", "--all") == (2, "fetch --all\n", "")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_broken_command_of_another_package_is_named(
     tito: Tito, make_distribution: MakeDistribution, source: str, complaint: str
 ) -> None:
     make_distribution("tt-plugin", entry_points=PLUGIN, modules={"tt_plugin": source})
-    code, out, err = tito("data")
+    code, out, err = tito("extra")
     assert (code, out) == (2, "")
     assert complaint in err
     assert "tt-plugin 0.1.0" in err

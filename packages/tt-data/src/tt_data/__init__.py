@@ -12,6 +12,7 @@ from ._dataset import random_split as random_split
 from ._download import RemoteFile as RemoteFile
 from ._errors import DataError as DataError
 from ._errors import DownloadError as DownloadError
+from ._errors import MissingFileError as MissingFileError
 from ._home import data_home as data_home
 from ._images import Digits as Digits
 from ._images import ImageDataset as ImageDataset

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 CHUNK = 1 << 16
+CONNECT = 5.0  # seconds for a connection; a network that swallows packets has many addresses
 ATTEMPTS = 20  # at one mirror, each of which brought something
 
 
@@ -121,7 +122,9 @@ class RemoteFile:
         if begun:
             headers["Range"] = f"bytes={begun}-"
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            with requests.get(
+                url, headers=headers, stream=True, timeout=(min(CONNECT, timeout), timeout)
+            ) as response:
                 continues = response.status_code == requests.codes.partial and response.headers.get(
                     "Content-Range", ""
                 ).startswith(f"bytes {begun}-")
@@ -171,6 +174,8 @@ def _sha256(path: Path) -> str:
 
 def _reason(error: BaseException, timeout: float) -> str:
     """Say what is at the bottom of an error that went through several layers."""
+    if type(error).__name__ == "ConnectTimeout":
+        return f"no connection within {min(CONNECT, timeout):g} seconds"
     while error.__context__ is not None:
         error = error.__context__
     if isinstance(error, TimeoutError):

@@ -16,10 +16,19 @@ class DataError(Exception):
     """
 
 
-class DownloadError(DataError):
+class MissingFileError(DataError):
+    """A file is neither on this machine nor was it downloaded.
+
+    Example:
+        >>> issubclass(MissingFileError, DataError)
+        True
+    """
+
+
+class DownloadError(MissingFileError):
     """A file could not be downloaded; the message has every mirror's error.
 
     Example:
-        >>> issubclass(DownloadError, DataError)
+        >>> issubclass(DownloadError, MissingFileError)
         True
     """

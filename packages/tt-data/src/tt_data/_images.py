@@ -16,7 +16,7 @@ from tt_tensor import Tensor, from_numpy
 
 from ._dataset import TensorDataset
 from ._download import RemoteFile
-from ._errors import DataError
+from ._errors import MissingFileError
 from ._home import data_folder
 
 
@@ -125,7 +125,7 @@ class DownloadableImages(ImageDataset):
         for name in self.needed(train):
             if self._find(folder, name) is None:
                 if not download:
-                    raise DataError(self._absent(folder, name))
+                    raise MissingFileError(self._absent(folder, name))
                 self._fetch(folder, name)
         super().__init__(*self._read(folder, train))
 

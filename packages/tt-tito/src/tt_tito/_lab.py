@@ -170,6 +170,11 @@ class Lab:
         return self.flags.mode
 
     @property
+    def offline(self) -> bool:
+        """Whether to leave the network alone: in a demo that runs all scripts of a milestone."""
+        return self.mode == "demo" and bool(os.environ.get(SKIP_MISSING_DATA))
+
+    @property
     def epochs(self) -> int:
         """How often to go over the training data; 0 where nothing is to be trained."""
         return self.flags.epochs
