@@ -4,7 +4,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 import tt_tensor as tt
 from tt_data import (
+    XOR,
     BatchSampler,
     Compose,
     ConcatDataset,
     DataLoader,
     Dataset,
+    Digits,
     IterableDataset,
     OneHot,
     RandomCrop,
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.module_10
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 6, 6), dtype=np.uint8)
 LABELS = np.arange(23) % 4
 ARRAYS = TensorDataset(IMAGES, LABELS)
+Untyped = Dataset[Any]
 AUGMENT = Compose([RandomHorizontalFlip(), RandomCrop(6, padding=1), ToFloat()])
 
 
@@ -409,6 +412,45 @@ def test_items_leave_the_callers_random_numbers_alone() -> None:
     here = tt.rand(3).tolist()
     tt.manual_seed(1)
     assert tt.rand(3).tolist() == here
+
+
+@pytest.mark.parametrize("options", [{}, {"transform": ToFloat()}, {"num_workers": 2}])
+def test_evaluation_draws_no_random_numbers(options: dict[str, Any]) -> None:
+    generator = tt.Generator(3)
+    before = generator.get_state(), tt.default_generator().get_state()
+    part = Subset(ConcatDataset([ARRAYS, ARRAYS]), [0, 5, 30, 7])
+    list(DataLoader(part, 3, generator=generator, **options))
+    list(DataLoader(part, 3, **options))
+    assert (generator.get_state(), tt.default_generator().get_state()) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shuffle": True}, {"transform": RandomHorizontalFlip()}, {"sampler": [1, 0]}],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_may_be_random_draws_one_seed(options: dict[str, Any]) -> None:
+    generator, twin = tt.Generator(3), tt.Generator(3)
+    list(DataLoader(ARRAYS, 3, generator=generator, **options))
+    twin.numpy.integers(1 << 63)
+    assert generator.get_state() == twin.get_state()
+
+
+def test_the_types_of_batches_follow_from_the_data_set() -> None:
+    pairs = DataLoader[tuple[tt.Tensor, ...]]
+    assert_type(DataLoader(Digits(), 4), pairs)
+    assert_type(DataLoader(random_split(Digits(), [0.5, 0.5])[0], 4, shuffle=True), pairs)
+    assert_type(DataLoader(ConcatDataset([ARRAYS, ARRAYS])), pairs)
+    assert_type(DataLoader(XOR(4)), pairs)
+    assert_type(DataLoader(range(3)), DataLoader[tt.Tensor])
+    assert_type(DataLoader([1, 2], collate_fn=str), DataLoader[str])
+    items: list[tuple[tt.Tensor, int]] = [(tt.ones(2), 1)]
+    assert_type(DataLoader(items), DataLoader[tuple[tt.Tensor, tt.Tensor]])
+    untyped: Untyped = Digits()
+    assert_type(DataLoader(untyped, 4), DataLoader[Any])
+    for images, labels in DataLoader(Digits(), 600, transform=ToFloat(16)):
+        assert_type(images, tt.Tensor)
+        assert len(images) == len(labels)
 
 
 def test_a_sampler_of_ones_own() -> None:

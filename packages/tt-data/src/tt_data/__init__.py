@@ -1,6 +1,8 @@
-"""Data sets, samplers, transforms of whole batches and the loader that puts them together."""
+"""Data sets, tokenizers, samplers, transforms of whole batches and the loader that joins them."""
 
 from . import transforms as transforms
+from ._byte_bpe import ByteBPETokenizer as ByteBPETokenizer
+from ._char_tokenizer import CharTokenizer as CharTokenizer
 from ._cifar import CIFAR10 as CIFAR10
 from ._collate import default_collate as default_collate
 from ._dataset import ConcatDataset as ConcatDataset
@@ -27,6 +29,11 @@ from ._sampler import WeightedRandomSampler as WeightedRandomSampler
 from ._synthetic import XOR as XOR
 from ._synthetic import Perceptron as Perceptron
 from ._text import TinyShakespeare as TinyShakespeare
+from ._token_blocks import TextDataset as TextDataset
+from ._token_blocks import TokenBlocks as TokenBlocks
+from ._token_blocks import write_tokens as write_tokens
+from ._tokenizer import Tokenizer as Tokenizer
+from ._word_tokenizer import WordTokenizer as WordTokenizer
 from .transforms import Compose as Compose
 from .transforms import Cutout as Cutout
 from .transforms import Normalize as Normalize

@@ -1,10 +1,10 @@
-"""What can go wrong with a data set's files."""
+"""What can go wrong with the files of data sets and tokenizers."""
 
 from __future__ import annotations
 
 
 class DataError(Exception):
-    """A data set's file is missing or malformed; the message says which, why and what to do.
+    """A file is missing, malformed or changed; the message says which, why and what to do.
 
     Example:
         >>> import tt_data

@@ -9,7 +9,7 @@ from contextvars import Context
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count, islice
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Never, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 
@@ -78,10 +78,10 @@ class DataLoader(Generic[T]):
     `ConcatDataset` of them), a batch is gathered from each array by one call. Of any other data
     set the items are taken one by one and collated.
 
-    Everything random follows from one number that each epoch draws from the generator. With the
-    same seed the batches are the same whatever ``num_workers`` is, also where an item draws from
-    the default generator of tt-tensor. An epoch that was interrupted goes on bit for bit from
-    `state_dict`.
+    Everything random follows from one number that each epoch draws from the generator; arrays in
+    their order, with no transform that draws, need none. With the same seed the batches are the
+    same whatever ``num_workers`` is, also where an item draws from the default generator of
+    tt-tensor. An epoch that was interrupted goes on bit for bit from `state_dict`.
 
     Args:
         dataset: A data set or anything else with a length and items by number, or an
@@ -116,6 +116,21 @@ class DataLoader(Generic[T]):
         (2, 2) tensor([2, 3])
         (1, 2) tensor([4])
     """
+
+    # Only items of the type Any are of every type. Where nothing is known of the items, nothing
+    # is known of the batches.
+    @overload
+    def __init__(
+        self: DataLoader[Any],
+        dataset: SupportsItems[Never] | IterableDataset[Never],
+        batch_size: int = ...,
+        shuffle: bool = ...,
+        sampler: Iterable[int] | None = ...,
+        batch_sampler: Iterable[Sequence[int]] | None = ...,
+        *,
+        collate_fn: None = ...,
+        **options: Unpack[_Options],
+    ) -> None: ...
 
     @overload
     def __init__(
@@ -234,6 +249,8 @@ class DataLoader(Generic[T]):
             or is_random(transform)
             or is_random(target_transform)
         )
+        ordered = isinstance(self.batch_sampler, BatchSampler) and self.batch_sampler.in_sequence
+        self._is_random = self._draws or not ordered
         self._epoch: _Epoch | None = None
         self._resumes = False
 
@@ -254,7 +271,9 @@ class DataLoader(Generic[T]):
         """Start an epoch, or go on with the one that `load_state_dict` gave."""
         own = self._own_generator()
         if self._epoch is None or not self._resumes:
-            seed = int((self.generator or default_generator()).numpy.integers(1 << 63))
+            seed = 0  # where nothing is random, nothing is drawn: evaluation changes no training
+            if self._is_random:
+                seed = int((self.generator or default_generator()).numpy.integers(1 << 63))
             self._epoch = _Epoch(seed, None if own is None else own.get_state())
         elif own is not None and self._epoch.sampler is not None:
             own.set_state(self._epoch.sampler)

@@ -215,6 +215,11 @@ class BatchSampler:
         """The generator of the sampler's own, if it has one."""
         return self.sampler.generator if isinstance(self.sampler, Sampler) else None
 
+    @property
+    def in_sequence(self) -> bool:
+        """Whether the items come in their order, with nothing drawn and no code of the user's."""
+        return type(self) is BatchSampler and type(self.sampler) is SequentialSampler
+
     def __len__(self) -> int:
         if not isinstance(self.sampler, Sized):
             raise TypeError(f"len: {type(self.sampler).__name__} has no length")

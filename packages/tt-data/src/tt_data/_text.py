@@ -6,16 +6,14 @@ import gzip
 from importlib.resources import files
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tt_tensor import Tensor, from_numpy
 
-from ._dataset import Dataset
-from ._sampler import Indices
+from ._token_blocks import TokenBlocks
 
 
-class TinyShakespeare(Dataset[tuple[Tensor, Tensor]]):
+class TinyShakespeare(TokenBlocks):
     """Shakespeare's plays, 1,115,394 characters, as blocks to predict the next character in.
 
     It ships with the package. Gathered by Karpathy for "The Unreasonable Effectiveness of
@@ -46,27 +44,8 @@ class TinyShakespeare(Dataset[tuple[Tensor, Tensor]]):
         whole = gzip.decompress(packed).decode("ascii")
         cut = len(whole) * 9 // 10
         self.text = whole[:cut] if train else whole[cut:]
-        if not 1 <= block_size < len(self.text):
-            raise ValueError(
-                f"TinyShakespeare: expected a block_size from 1 to {len(self.text) - 1}, got "
-                f"{block_size}"
-            )
         self.characters = "".join(sorted(set(whole)))
-        self.block_size = block_size
-        self._codes = self._encode(self.text)
-        self._blocks = sliding_window_view(self._codes, block_size + 1)  # (N, block_size + 1)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Tensor]:
-        block = self._blocks[index].astype(np.int64)
-        return from_numpy(block[:-1]), from_numpy(block[1:])
-
-    def gather(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """Return the blocks of some numbers, (N, block_size) each."""
-        blocks = self._blocks[indices].astype(np.int64)
-        return from_numpy(blocks[:, :-1]), from_numpy(blocks[:, 1:])
+        super().__init__(self._encode(self.text), block_size)
 
     def encode(self, text: str) -> Tensor:
         """Return the numbers of a text's characters.
