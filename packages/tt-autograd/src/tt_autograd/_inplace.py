@@ -57,17 +57,21 @@ def stale(change: Change, value: Tensor) -> str:
 
 def refuse_stale(op: Op, inputs: tuple[Any, ...], apart_from: Written | None = None) -> None:
     """Refuse an input whose memory was changed through another tensor since its history ends."""
-    changed = changes.by_owner
+    replay = replaying.get()
     for i, value in enumerate(inputs):
-        if getattr(value, "_node", False) is False:
+        node = getattr(value, "_node", False)
+        if node is False:
             continue  # no differentiable tensor
+        if replay is None and (
+            node.number > changes.latest if isinstance(node, Node) else not changes.tracked
+        ):
+            continue  # as nearly always: nothing has changed that would count
         array = value._array
-        if id(array if array.base is None else memory_of(array)) not in changed:
+        if id(array if array.base is None else memory_of(array)) not in changes.by_owner:
             continue
         change = change_behind(value, apart_from if i == 0 else None)
         if change is not None:
             raise RuntimeError(f"{op.name}: {stale(change, value)}")
-        replay = replaying.get()
         if replay is not None:
             change = changes.find(array, *replay)
             if change is not None:

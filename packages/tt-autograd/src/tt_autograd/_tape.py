@@ -253,20 +253,33 @@ class Change:
 class Changes:
     """The last change of every piece of memory that was changed in place.
 
-    Kept by the array that owns the memory, and forgotten with it. Nothing is paid for it in
-    forward passes, and backward looks things up only while there are any.
+    Kept by the array that owns the memory, and forgotten with it. Things are looked up only for
+    what is older than the latest change.
+
+    Attributes:
+        by_owner: The changes of each owner of memory, by its id.
+        latest: The number of the latest change, 0 before any.
+        tracked: Whether any change was recorded.
     """
 
-    __slots__ = ("by_owner", "tracked")
+    __slots__ = ("by_owner", "latest", "tracked")
 
     def __init__(self) -> None:
         # For each owner: by layout, and whether the change was recorded
         self.by_owner: dict[int, tuple[ReferenceType[Array], dict[tuple[Layout, bool], Change]]]
         self.by_owner = {}
+        self.latest = 0
         self.tracked = False
 
-    def note(self, array: Array, name: str, *, tracked: bool) -> None:
-        """Remember that an array's memory was changed just now."""
+    def note(self, array: Array, name: str, *, tracked: bool, at: Layout | None = None) -> None:
+        """Remember that an array's memory was changed just now.
+
+        Args:
+            array: The array.
+            name: What changed it.
+            tracked: Whether the change is part of a recorded history.
+            at: The array's `layout`, where it is known.
+        """
         owner = memory_of(array)
         key = id(owner)
         entry = self.by_owner.get(key)
@@ -278,7 +291,9 @@ class Changes:
             # All of it changes: what parts of it went through before need not be kept.
             for former in [k for k in entry[1] if tracked or not k[1]]:
                 del entry[1][former]
-        entry[1][layout(array), tracked] = Change(name, calling_place())
+        change = Change(name, calling_place())
+        entry[1][at or layout(array), tracked] = change
+        self.latest = max(self.latest, change.number)
         self.tracked = self.tracked or tracked
 
     def find(

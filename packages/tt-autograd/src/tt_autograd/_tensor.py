@@ -155,7 +155,7 @@ class Tensor(tt_tensor.Tensor):
             out._node = None
             out._born = next_number()
             return out  # type: ignore[return-value]  # as above
-        needs = tuple([parent is not None for parent in parents])
+        needs = tuple(map(bool, parents))
         plan = rule.plans.get(needs) or rule.plan(needs)
         saved: tuple[Any, ...] = ()
         place = None
@@ -447,7 +447,7 @@ class Tensor(tt_tensor.Tensor):
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Self:
         if isinstance(self._node, Node):
             raise RuntimeError("deepcopy: only leaves can be copied; detach() this tensor")
-        made = self._wrap(self._array.copy())
+        made = self._wrap(self._array.copy("K"))
         if self._node is not None:
             made.requires_grad_()
             if self._node.grad is not None:

@@ -1,8 +1,13 @@
-"""What a package needs that changes the memory of tensors by other means than ops.
+"""What packages need that change tensors by other means than ops, or declare ops of their own.
 
 An optimizer that writes into the arrays of parameters says so with ``changes.note(array, name,
 tracked=False)``, once for all memory that one array owns, so that a backward pass that still needs
-the old values refuses to run. Users of tensors need nothing from here.
+the old values refuses to run; ``layout`` of an array that is noted often need be asked for only
+once. ``identity`` is the product of an input whose slope is 1, such as a bias, which backward need
+not call. Users of tensors need nothing from here.
 """
 
+from ._rules import identity as identity
+from ._tape import Layout as Layout
 from ._tape import changes as changes
+from ._tape import layout as layout
