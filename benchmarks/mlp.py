@@ -1,7 +1,8 @@
 """The training step of a network for MNIST: 784-128-64-10, momentum SGD, beside PyTorch's.
 
 Zeroed gradients, forward, cross-entropy, backward and update; of a batch that is there (W1 and
-W1b of the targets), and with the loader that shuffles and gathers it.
+W1b of the targets), and with the loader that shuffles and gathers it. Both sides are told how many
+threads to use, as their users would: by ``set_num_threads``.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ def endless(loader: Any) -> Iterator[Any]:
         yield from loader
 
 
-def ours(batch_size: int, loader: bool) -> Work:
+def ours(batch_size: int, loader: bool, threads: int) -> Work:
     """Return one training step with our packages."""
     import tt_autograd as tt
     import tt_nn as nn
     import tt_optim as optim
 
+    nn.set_num_threads(threads)
     tt.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
@@ -110,7 +112,7 @@ def main() -> int:
         if options.side == "torch":
             work = torch(options.batch_size, options.loader, options.threads)
         else:
-            work = ours(options.batch_size, options.loader)
+            work = ours(options.batch_size, options.loader, options.threads)
         print(json.dumps(milliseconds(work, repeats=400, warm_up=50)))
         return 0
     results = []

@@ -44,6 +44,25 @@ def assert_same(first: list[Array], second: list[Array]) -> None:
 
 
 @each_case
+def test_threads_share_a_large_step_and_change_no_bit(case: OptimizerCase) -> None:
+    shapes = [(300_001,), (290_000,), (3,)]
+    found = []
+    for threads in (1, 2):
+        nn.set_num_threads(threads)
+        try:
+            params = make_params(dtype=np.float32, shapes=shapes)
+            optimizer = case.make(params)
+            rng = np.random.default_rng(1)
+            for _ in range(2):
+                give_gradients(params, rng)
+                optimizer.step()
+        finally:
+            nn.set_num_threads(1)
+        found.append(values(params))
+    assert_same(*found)
+
+
+@each_case
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-11), (np.float32, 3e-4)])
 def test_steps_follow_the_rule_of_the_paper(
     case: OptimizerCase, dtype: Any, tolerance: float
@@ -153,6 +172,28 @@ def test_steps_are_right_after_values_are_assigned(case: OptimizerCase) -> None:
             moved[5].data = tt.from_numpy(moved[5].detach().numpy().T.copy().T)  # columns first
     assert_same(values(plain), values(moved))
     np.testing.assert_array_equal(outside.numpy(), moved[0].detach().numpy())
+
+
+@each_class
+def test_parameters_by_columns_take_the_same_steps(case: OptimizerCase) -> None:
+    rows, columns = make_params(), make_params()
+    for param in columns:
+        param.data = tt.from_numpy(np.array(param.detach().numpy(), order="F"))
+    first, second, resumed = case.make(rows), case.make(columns), case.make(make_params())
+    for step in range(3):
+        for params, optimizer in ((rows, first), (columns, second)):
+            give_gradients(params, np.random.default_rng(step))
+            optimizer.step()
+    for one, other in zip(rows, columns, strict=True):
+        pairs = [(one, other)]
+        pairs += [(first.state[one][name], second.state[other][name]) for name in case.state]
+        for a, b in pairs:
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12)
+        assert other.detach().numpy().flags.f_contiguous
+    resumed.load_state_dict(second.state_dict())
+    for loaded, state in zip(resumed.state.values(), second.state.values(), strict=True):
+        for name in case.state:
+            np.testing.assert_array_equal(loaded[name].numpy(), state[name].numpy())
 
 
 @each_class

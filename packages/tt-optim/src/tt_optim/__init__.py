@@ -20,6 +20,7 @@ from ._muon import Muon as Muon
 from ._one_cycle import OneCycleLR as OneCycleLR
 from ._optimizer import Optimizer as Optimizer
 from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from ._position import Resumable as Resumable
 from ._progress import Progress as Progress
 from ._rmsprop import RMSprop as RMSprop
 from ._schedulers import CosineAnnealingLR as CosineAnnealingLR
@@ -32,5 +33,4 @@ from ._schedulers import SequentialLR as SequentialLR
 from ._schedulers import StepLR as StepLR
 from ._schedulers import WarmupLR as WarmupLR
 from ._sgd import SGD as SGD
-from ._trainer import Resumable as Resumable
 from ._trainer import Trainer as Trainer

@@ -152,6 +152,6 @@ def adam_numbers(
 ) -> tuple[float, ...]:
     """Return the numbers of the kernel ``adam``, with the means' biases taken into account."""
     beta1, beta2 = betas
-    rate = lr / (1.0 - beta1**step)
-    root = 1.0 / math.sqrt(1.0 - beta2**step)
-    return rate, 1.0 - beta1, beta2, 1.0 - beta2, root, eps, keep
+    root = math.sqrt(1.0 - beta2**step)  # of what v lacks; taken out of the fraction
+    rate = lr * root / (1.0 - beta1**step)
+    return rate, 1.0 - beta1, beta2, 1.0 - beta2, eps * root, keep

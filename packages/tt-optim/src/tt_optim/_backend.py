@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from . import _kernels, _loops
-from ._kernels import Array
+from ._kernels import CHUNK, Array
 
 Backend = Literal["numpy", "numba"]
-Kernel = Callable[..., None]
+Kernel = Callable[[Sequence[Array], Sequence[float]], None]
 
 VARIABLE = "TT_OPTIM_BACKEND"
 
@@ -51,26 +51,65 @@ def backend() -> Backend:
 
 
 @cache
-def _compiled(name: str) -> Kernel:
-    """Return a loop compiled by numba, with the arguments of its NumPy twin."""
+def _compiled(name: str) -> Callable[..., None]:
+    """Return a loop compiled by numba.
+
+    It is kept on disk, beside the source or else in the user's cache folder; where neither can be
+    written it is compiled anew in each process.
+    """
     numba = import_module("numba")  # takes its time: not before the first step
     # Aliases are told apart at run time, so that loops are vectorised; the lock is let go.
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(getattr(_loops, name))
+    options = {"nogil": True, "error_model": "numpy"}
+    loop = getattr(_loops, name)
+    compiled: Callable[..., None]
+    try:
+        compiled = numba.njit(cache=True, **options)(loop)
+    except RuntimeError:  # no place for a cache
+        compiled = numba.njit(**options)(loop)
+    return compiled
 
-    def run(p: Array, *arguments: Any) -> None:
-        number = p.dtype.type
-        *given, _, _ = arguments  # intermediate results stay in registers
-        compiled(p, *[value if isinstance(value, np.ndarray) else number(value) for value in given])
 
-    return run
+@cache
+def kernel(name: str, dtype: np.dtype[Any]) -> Kernel:
+    """Return the kernel of a name: a function of the flat arrays and the numbers of its rule.
 
-
-def kernel(name: str, dtype: np.dtype[Any]) -> tuple[Kernel, int]:
-    """Return the kernel of a name and the number of elements to hand it at a time.
-
-    NumPy's kernels make several passes, so their pieces are sized to stay in cache; a compiled
-    kernel makes one.
+    NumPy's kernels make several passes, so they are handed pieces that stay in cache; a compiled
+    one makes one pass, in which intermediate results stay in registers.
     """
-    if _backend == "numba" and dtype.itemsize >= 4:  # numba has no arithmetic in half precision
-        return _compiled(name), _kernels.CHUNK * 4
-    return getattr(_kernels, name), _kernels.CHUNK
+    if _backend == "numpy" or dtype.itemsize < 4:  # numba has no arithmetic in half precision
+        passes: Callable[..., None] = getattr(_kernels, name)
+
+        def in_chunks(arrays: Sequence[Array], numbers: Sequence[float]) -> None:
+            size = arrays[0].size
+            t, u = np.empty((2, min(size, CHUNK)), dtype)
+            for start in range(0, size, CHUNK):
+                parts = [array[start : start + CHUNK] for array in arrays]
+                n = parts[0].size
+                passes(*parts, *numbers, t[:n], u[:n])
+
+        return in_chunks
+    compiled, number = _compiled(name), dtype.type
+
+    def at_once(arrays: Sequence[Array], numbers: Sequence[float]) -> None:
+        compiled(*arrays, *map(number, numbers))
+
+    return at_once
+
+
+def of_changed_gradient(run: Kernel, decay: float, maximize: bool) -> Kernel:
+    """Return a kernel that turns the gradient round, or adds ``decay`` times the parameter."""
+
+    def changed(arrays: Sequence[Array], numbers: Sequence[float]) -> None:
+        size = arrays[0].size
+        scratch = np.empty(min(size, CHUNK), arrays[0].dtype)
+        for start in range(0, size, CHUNK):
+            p, g, *state = [array[start : start + CHUNK] for array in arrays]
+            t = scratch[: p.size]
+            if decay:
+                np.multiply(p, decay, out=t)
+                (np.subtract if maximize else np.add)(t, g, out=t)
+            else:
+                np.negative(g, out=t)
+            run([p, t, *state], numbers)
+
+    return changed

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-CHUNK = 65536  # elements; measured best of 4,096 to 262,144 for Adam and SGD
+CHUNK = 32768  # elements: five arrays of them stay in 1 MiB of cache, which measures best
 
 
 def sgd(p: Array, g: Array, lr: float, t: Array, u: Array) -> None:
@@ -52,25 +52,25 @@ def nesterov(
 
 def adam(
     p: Array, g: Array, m: Array, v: Array,
-    lr: float, first: float, beta2: float, second: float, root: float, eps: float, keep: float,
+    lr: float, first: float, beta2: float, second: float, eps: float, keep: float,
     t: Array, u: Array,
 ) -> None:  # fmt: skip
-    """``m += first (g - m);  v = beta2 v + second g²;  p = keep p - lr m / (root √v + eps)``."""
+    """``m += first (g - m);  v = beta2 v + second g²;  p = keep p - lr m / (√v + eps)``."""
     _moments(g, m, v, first, beta2, second, t)
     np.sqrt(v, out=t)
-    _adam_step(p, m, lr, root, eps, keep, t)
+    _adam_step(p, m, lr, eps, keep, t)
 
 
 def amsgrad(
     p: Array, g: Array, m: Array, v: Array, largest: Array,
-    lr: float, first: float, beta2: float, second: float, root: float, eps: float, keep: float,
+    lr: float, first: float, beta2: float, second: float, eps: float, keep: float,
     t: Array, u: Array,
 ) -> None:  # fmt: skip
     """As `adam`, with the largest ``v`` so far in the place of ``v``."""
     _moments(g, m, v, first, beta2, second, t)
     np.maximum(largest, v, out=largest)
     np.sqrt(largest, out=t)
-    _adam_step(p, m, lr, root, eps, keep, t)
+    _adam_step(p, m, lr, eps, keep, t)
 
 
 def _moments(
@@ -85,10 +85,7 @@ def _moments(
     np.add(v, t, out=v)
 
 
-def _adam_step(
-    p: Array, m: Array, lr: float, root: float, eps: float, keep: float, t: Array
-) -> None:
-    np.multiply(t, root, out=t)
+def _adam_step(p: Array, m: Array, lr: float, eps: float, keep: float, t: Array) -> None:
     np.add(t, eps, out=t)
     np.divide(m, t, out=t)
     np.multiply(t, lr, out=t)

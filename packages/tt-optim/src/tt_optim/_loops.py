@@ -37,21 +37,19 @@ def nesterov(p: Array, g: Array, buf: Array, lr: Number, mu: Number, share: Numb
 
 def adam(
     p: Array, g: Array, m: Array, v: Array,
-    lr: Number, first: Number, beta2: Number, second: Number,
-    root: Number, eps: Number, keep: Number,
+    lr: Number, first: Number, beta2: Number, second: Number, eps: Number, keep: Number,
 ) -> None:  # fmt: skip
     for i in range(p.size):
         a = m[i] + (g[i] - m[i]) * first
         b = v[i] * beta2 + g[i] * g[i] * second
         m[i] = a
         v[i] = b
-        p[i] = p[i] * keep - a / (np.sqrt(b) * root + eps) * lr
+        p[i] = p[i] * keep - a / (np.sqrt(b) + eps) * lr
 
 
 def amsgrad(
     p: Array, g: Array, m: Array, v: Array, largest: Array,
-    lr: Number, first: Number, beta2: Number, second: Number,
-    root: Number, eps: Number, keep: Number,
+    lr: Number, first: Number, beta2: Number, second: Number, eps: Number, keep: Number,
 ) -> None:  # fmt: skip
     for i in range(p.size):
         a = m[i] + (g[i] - m[i]) * first
@@ -62,7 +60,7 @@ def amsgrad(
         if b > c or b != b:  # NaN is passed on, as by np.maximum
             c = b
         largest[i] = c
-        p[i] = p[i] * keep - a / (np.sqrt(c) * root + eps) * lr
+        p[i] = p[i] * keep - a / (np.sqrt(c) + eps) * lr
 
 
 def rmsprop(

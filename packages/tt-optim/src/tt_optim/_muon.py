@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -172,25 +173,30 @@ class Muon(Optimizer):
     def _together(self, group: ParamGroup) -> bool:
         return not group["use_muon"]
 
-    def _update(self, group: ParamGroup, piece: Piece) -> None:
+    def _update(self, group: ParamGroup, pieces: Sequence[Piece]) -> None:
         if not group["use_muon"]:
-            super()._update(group, piece)
+            super()._update(group, pieces)
             return
+        for piece in pieces:
+            self._orthogonal_step(group, piece)
+
+    def _orthogonal_step(self, group: ParamGroup, piece: Piece) -> None:
         lr, mu = group["lr"], group["momentum"]
         g, m = piece.gradients[0], piece.state["momentum_buffer"]
         m += (1.0 - mu) * (g - m)
         update = g + mu * (m - g) if group["nesterov"] else m
-        shape = piece.slots[0].param.shape
+        (slot,) = piece.slots
+        shape, order = slot.param.shape, slot.order
         if not update.size:
             return
-        matrix = update.reshape(shape[0], -1)  # (rows, columns)
+        matrix = update.reshape(shape[0], -1, order=order)  # (rows, columns)
         rows, columns = matrix.shape
         if group["adjust_lr_fn"] == "match_rms_adamw":
             rate = lr * 0.2 * math.sqrt(max(rows, columns))
         else:
             rate = lr * math.sqrt(max(1.0, rows / columns))
         near = orthogonalize(matrix, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        values = piece.values.reshape(rows, columns)
+        values = piece.values.reshape(rows, columns, order=order)
         values *= 1.0 - lr * group["weight_decay"]
         near *= rate
         values -= near

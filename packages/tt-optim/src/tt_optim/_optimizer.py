@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import numpy as np
 
 import tt_tensor
 from tt_autograd import Tensor, enable_grad
-from tt_autograd.seam import changes
+from tt_autograd.seam import Layout, changes
+from tt_nn.seam import parallel
 
 from ._arena import Arena, Array, Piece, Slot, arrange
-from ._backend import kernel
+from ._backend import Kernel, kernel, of_changed_gradient
 from ._checks import has_keys
-from ._kernels import CHUNK
 
 ParamGroup = dict[str, Any]
 Params = Iterable[Tensor | tuple[str, Tensor] | ParamGroup]
@@ -23,6 +24,9 @@ R = TypeVar("R")
 
 # What a group may hold beside the hyperparameters of its optimizer.
 _ALWAYS = ("params", "param_names", "name", "initial_lr")
+# Elements of a group, and for each kernel's call, from which on threads share its update: short
+# calls get in each other's way, for all of them need the interpreter's lock.
+_LARGE, _LONG = 1 << 19, 1 << 17
 
 
 class Optimizer:
@@ -54,7 +58,6 @@ class Optimizer:
         self.param_groups: list[ParamGroup] = []
         self._slots: list[list[Slot]] = []
         self._arenas: list[list[Arena]] = []
-        self._work: dict[np.dtype[Any], tuple[Array, Array, Array]] = {}
         for group in self._as_groups(params):
             self.add_param_group(group)
 
@@ -185,63 +188,54 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         work: list[tuple[ParamGroup, list[Piece]]] = []
-        changed: list[Array] = []
+        changed: list[tuple[Array, Layout | None]] = []
         for k, group in enumerate(self.param_groups):
             if not all(arena.fits() for arena in self._arenas[k]):
                 self._arenas[k] = arrange(self._slots[k], self._together(group))
             names = self.buffers(group)
             for arena in self._arenas[k]:
                 arena.require(names)
-                pieces = arena.pieces(names)
+                pieces, whole = arena.pieces(names)
                 work.append((group, pieces))
-                if arena.covers(pieces):
-                    changed.append(arena.values)
+                if whole:
+                    changed.append((arena.values, arena.place))
                 else:
-                    changed += [piece.memory for piece in pieces]
+                    changed += [(piece.memory, None) for piece in pieces]
         # Noted before it is done: values that a graph has saved are stale from here on.
-        for memory in changed:
-            changes.note(memory, "step", tracked=False)
+        for memory, place in changed:
+            changes.note(memory, "step", tracked=False, at=place)
         with np.errstate(all="ignore"):  # what overflows shows in the loss
             for group, pieces in work:
+                self._update(group, pieces)
                 for piece in pieces:
-                    self._update(group, piece)
                     if piece.target is not None:
-                        piece.target[...] = piece.values.reshape(piece.target.shape)
+                        (slot,) = piece.slots
+                        shape = piece.target.shape
+                        piece.target[...] = piece.values.reshape(shape, order=slot.order)
                     for slot in piece.slots:
                         slot.step = piece.step
         return loss
 
-    def _update(self, group: ParamGroup, piece: Piece) -> None:
-        """Run the elementwise rule over a piece, in parts whose intermediate results fit."""
-        values = piece.values
-        name, numbers = self.rule(group, piece.step)
-        run, chunk = kernel(name, values.dtype)
-        state = list(piece.state.values())
+    def _update(self, group: ParamGroup, pieces: Sequence[Piece]) -> None:
+        """Run the elementwise rule over pieces; threads share it if that is worth while."""
         decay = group["weight_decay"] if self.decays_gradient(group) else 0.0
         maximize = group.get("maximize", False)
-        scratch, t, u = self._scratch(values.dtype)
-        if len(piece.gradients) > 1:
-            whole = scratch[: values.size]
-            np.concatenate(piece.gradients, out=whole)
+        rules: dict[int, tuple[str, tuple[float, ...]]] = {}
+        jobs: list[_Job] = []
+        total = 0
+        for piece in pieces:
+            if piece.step not in rules:
+                rules[piece.step] = self.rule(group, piece.step)
+            name, numbers = rules[piece.step]
+            run = kernel(name, piece.values.dtype)
+            if decay or maximize:
+                run = of_changed_gradient(run, decay, maximize)
+            jobs.append((run, [piece.values, piece.gradient(), *piece.state.values()], numbers))
+            total += piece.values.size
+        if total < max(_LARGE, _LONG * len(jobs)):
+            _run(jobs, 0, total)
         else:
-            whole = piece.gradients[0]
-        if decay or maximize or whole is not piece.gradients[0]:
-            chunk = CHUNK
-        for start in range(0, values.size, chunk):
-            span = slice(start, start + chunk)
-            p, g = values[span], whole[span]
-            if maximize:
-                g = np.negative(g, out=scratch[: g.size])
-            if decay:
-                np.multiply(p, decay, out=t[: p.size])
-                g = np.add(g, t[: p.size], out=scratch[: g.size])
-            run(p, g, *[buffer[span] for buffer in state], *numbers, t[: p.size], u[: p.size])
-
-    def _scratch(self, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-        if dtype not in self._work:
-            scratch, t, u = np.empty((3, CHUNK), dtype)
-            self._work[dtype] = scratch, t, u
-        return self._work[dtype]
+            parallel(partial(_run, jobs), total)
 
     # State
 
@@ -253,11 +247,10 @@ class Optimizer:
         }
 
     def _state_of(self, slot: Slot) -> dict[str, Any]:
-        shape = slot.param.shape
-        return {
-            "step": slot.step,
-            **{name: Tensor._wrap(flat.reshape(shape)) for name, flat in slot.state.items()},
-        }
+        state: dict[str, Any] = {"step": slot.step}
+        for name, flat in slot.state.items():
+            state[name] = Tensor._wrap(flat.reshape(slot.param.shape, order=slot.order))
+        return state
 
     def state_dict(self) -> StateDict:
         """Return the state in plain dictionaries, of torch's form; tensors share memory.
@@ -299,7 +292,7 @@ class Optimizer:
                 held = states.get(i, {"step": 0})
                 slot.step = held["step"]
                 for name, flat in slot.state.items():
-                    flat[...] = held[name].reshape(-1) if name in held else 0
+                    flat[...] = held[name].reshape(-1, order=slot.order) if name in held else 0
                 i += 1
 
     def _compare(
@@ -367,6 +360,21 @@ class Optimizer:
             problems.append(f"group {k}: {error}")
             return None
         return group
+
+
+_Job = tuple[Kernel, list[Array], tuple[float, ...]]  # what to run, its arrays and its numbers
+
+
+def _run(jobs: Sequence[_Job], start: int, stop: int) -> None:
+    """Do what there is to do from one element to another, counted over the jobs' arrays."""
+    for run, arrays, numbers in jobs:
+        size = arrays[0].size
+        if start <= 0 and size <= stop:
+            run(arrays, numbers)
+        elif start < size and 0 < stop:
+            run([array[max(start, 0) : stop] for array in arrays], numbers)
+        start -= size
+        stop -= size
 
 
 def check_group(owner: str, group: object) -> None:

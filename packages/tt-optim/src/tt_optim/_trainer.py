@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import tt_tensor
-from tt_autograd import Tensor, no_grad
+from tt_autograd import Tensor
 from tt_nn import Module
 
 from ._average import ExponentialMovingAverage
@@ -17,29 +17,12 @@ from ._callbacks import Callback, Record
 from ._checkpoint import CheckpointError, Checkpoints, State
 from ._checks import check_count, check_number, has_keys
 from ._clip import clip_grad_norm_
+from ._evaluation import Batch, Metric, count_samples, evaluate
 from ._optimizer import Optimizer
 from ._plateau import ReduceLROnPlateau
+from ._position import Resumable, generator_states, position_of, rest_of_epoch, set_generators
 from ._progress import Progress, wants_progress
 from ._schedulers import LRScheduler
-
-Batch = Any
-Metric = Callable[[Any, Any], Any]
-
-
-@runtime_checkable
-class Resumable(Protocol):
-    """What has a position that can be saved, such as a loader in the middle of an epoch.
-
-    The state of a loader between two batches makes the next ``iter(loader)`` go on with the
-    batches that were not given out yet; its state after the last batch makes it begin a new
-    epoch. The state is made of plain dictionaries, lists, strings, numbers, None and arrays.
-    """
-
-    def state_dict(self) -> Any:
-        """Return the position."""
-
-    def load_state_dict(self, state_dict: Any, /) -> Any:
-        """Go on from a position."""
 
 
 class Trainer:
@@ -244,7 +227,8 @@ class Trainer:
         callbacks: Sequence[Callback],
     ) -> None:
         """Go over the loader once, or over what is left of it."""
-        batches = self._begin(loader)
+        batches = rest_of_epoch(loader, self._position, self._batches, self.generators)
+        self._position = None
         self.model.train()
         group = list(islice(batches, self.accumulate))
         if not group and not self._batches:
@@ -261,7 +245,7 @@ class Trainer:
             # at its very end would be read as the start of the next.
             state = self.state_dict(loader) if due and self.checkpoints is not None else None
             if self._done(None, steps):
-                self._position = _position(loader)
+                self._position = position_of(loader)
                 if state is not None:
                     self._write(state)
                 return
@@ -274,25 +258,6 @@ class Trainer:
             if due and self._saved != self.step:
                 self.save(loader)
 
-    def _begin(self, loader: Iterable[Batch]) -> Iterator[Batch]:
-        """Return the batches of this epoch that are still to come."""
-        if self._position is not None:
-            if not isinstance(loader, Resumable):
-                raise ValueError(
-                    "fit: this epoch was begun with a loader that has a position; go on with that"
-                )
-            loader.load_state_dict(self._position)
-            self._position = None
-            return iter(loader)
-        if isinstance(loader, Resumable) or not self._batches:
-            return iter(loader)
-        states = self._generator_states()
-        batches = iter(loader)
-        for _ in islice(batches, self._batches):
-            pass  # used before the run was stopped
-        self._set_generators(states)
-        return batches
-
     def _update(self, group: Sequence[Batch]) -> Record:
         """Make one update from the batches of a group."""
         self.optimizer.zero_grad()
@@ -301,7 +266,7 @@ class Trainer:
         for batch in group:
             loss, _, target = self.loss(batch)
             (loss / len(group) if len(group) > 1 else loss).backward()
-            value, samples = float(loss), _count(target)
+            value, samples = float(loss), count_samples(target)
             mean += value / len(group)
             total, count = total + value * samples, count + samples
         record = {"loss": mean, "lr": float(self.optimizer.param_groups[0]["lr"])}
@@ -362,29 +327,8 @@ class Trainer:
         """
         if self.average is not None:
             with self.average.applied():
-                return self._evaluate(loader)
-        return self._evaluate(loader)
-
-    def _evaluate(self, loader: Iterable[Batch]) -> Record:
-        modes = [(module, module.training) for module in self.model.modules()]
-        sums = dict.fromkeys(("loss", *self.metrics), 0.0)
-        count = 0
-        self.model.eval()
-        try:
-            with no_grad():
-                for batch in loader:
-                    loss, output, target = self.loss(batch)
-                    samples = _count(target)
-                    count += samples
-                    sums["loss"] += float(loss) * samples
-                    for name, metric in self.metrics.items():
-                        sums[name] += float(metric(output, target)) * samples
-        finally:
-            for module, training in modes:
-                module.training = training
-        if not count:
-            raise ValueError("evaluate: the loader gave no batch")
-        return {name: value / count for name, value in sums.items()}
+                return evaluate(self.model, self.loss, self.metrics, loader)
+        return evaluate(self.model, self.loss, self.metrics, loader)
 
     # Checkpoints
 
@@ -439,15 +383,6 @@ class Trainer:
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _generator_states(self) -> State:
-        states = {"": tt_tensor.default_generator().get_state()}
-        return {**states, **{name: g.get_state() for name, g in self.generators.items()}}
-
-    def _set_generators(self, states: State) -> None:
-        tt_tensor.default_generator().set_state(states[""])
-        for name, generator in self.generators.items():
-            generator.set_state(states[name])
-
     def state_dict(self, loader: Iterable[Batch] | None = None) -> State:
         """Return everything that training goes on from; tensors share memory.
 
@@ -457,8 +392,8 @@ class Trainer:
         return {
             **{name: part.state_dict() for name, part in self._parts().items()},
             "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "generators": self._generator_states(),
-            "loader": _position(loader),
+            "generators": generator_states(self.generators),
+            "loader": position_of(loader),
             "trainer": {
                 "step": self.step,
                 "epoch": self.epoch,
@@ -514,21 +449,9 @@ class Trainer:
                 f"generators: expected {sorted(self.generators)}, got "
                 f"{sorted(state['generators'].keys() - {''})}"
             )
-        self._set_generators(state["generators"])
+        set_generators(self.generators, state["generators"])
         own = state["trainer"]
         self.step, self.epoch, self._batches = own["step"], own["epoch"], own["batches"]
         self._loss, self._metrics = tuple(own["loss"]), dict(own["metrics"])
         self._evaluated, self._stopped = own["evaluated"], own["stopped"]
         self.history = [dict(record) for record in own["history"]]
-
-
-def _position(loader: object) -> Any:
-    return loader.state_dict() if isinstance(loader, Resumable) else None
-
-
-def _count(target: Any) -> int:
-    """Return how many samples a batch has: the length of its targets, 1 where there is none."""
-    shape = getattr(target, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if shape else 1
-    return len(target) if isinstance(target, tuple | list) and target else 1
