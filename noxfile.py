@@ -251,15 +251,15 @@ for _milestone in MILESTONES:
 # PyTorch comes by pip: uv does not read the configuration that points pip to a build for CPUs.
 @nox.session(venv_backend="virtualenv", requires=["build"], default=False, allow_parallel=False)
 def bench(session: nox.Session) -> None:
-    """Time the framework beside PyTorch: every benchmark, or the one named first after ``--``."""
+    """Time the framework beside its peers: every benchmark, or the one named after ``--``."""
     scripts = {path.stem: path for path in sorted(ROOT.glob("benchmarks/[!_]*.py"))}
-    run_scripts(session, scripts, *COMPLETE, *group("torch"))
+    run_scripts(session, scripts, *COMPLETE, *group("torch"), *group("tokenizers"))
 
 
 @nox.session(venv_backend="virtualenv", requires=["build"], default=False)
 def parity(session: nox.Session) -> None:
-    """Compare values and gradients with PyTorch."""
-    install(session, *ALL, *group("tests"), *group("torch"))
+    """Compare values and gradients with PyTorch, and tokenizers with the tokenizers package."""
+    install(session, *ALL, *group("tests"), *group("torch"), *group("tokenizers"))
     session.run("pytest", "parity", *session.posargs)
 
 

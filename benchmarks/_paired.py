@@ -14,9 +14,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any, Self
 
 Work = Callable[[], object]
 
@@ -31,6 +32,7 @@ class Result:
         peer: The same of the peer.
         ratios: Ours divided by the peer's, one for each round, in rising order.
         target: The largest ratio that meets the bar.
+        unit: What both figures are in.
     """
 
     name: str
@@ -38,6 +40,16 @@ class Result:
     peer: float
     ratios: tuple[float, ...]
     target: float
+    unit: str = "ms"
+
+    @classmethod
+    def of_rounds(
+        cls, name: str, pairs: Sequence[tuple[float, float]], target: float, unit: str = "ms"
+    ) -> Self:
+        """Return the result of rounds that each gave our figure and the peer's."""
+        ours, peer = (statistics.median(figures) for figures in zip(*pairs, strict=True))
+        ratios = tuple(sorted(mine / theirs for mine, theirs in pairs))
+        return cls(name, ours, peer, ratios, target, unit)
 
     @property
     def ratio(self) -> float:
@@ -62,11 +74,20 @@ def milliseconds(work: Work, repeats: int, warm_up: int) -> float:
     return statistics.median(samples) * 1e3
 
 
-def in_a_process(arguments: Sequence[str], threads: int) -> float:
-    """Run this program for one side in a process of its own and return what it measured."""
+def in_a_process(
+    arguments: Sequence[str], threads: int, variables: Mapping[str, str] | None = None
+) -> Any:
+    """Run this program for one side in a process of its own and return what it measured.
+
+    Args:
+        arguments: Arguments to Python that make it print its figures, as JSON, as its last line.
+        threads: Threads that it may use.
+        variables: What to add to its environment.
+    """
     count = str(threads)
     environment = {
         **os.environ,
+        **(variables or {}),
         "OMP_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
@@ -75,7 +96,7 @@ def in_a_process(arguments: Sequence[str], threads: int) -> float:
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, check=True, capture_output=True, text=True
     )
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(
@@ -102,14 +123,7 @@ def compare(
         sides = (ours, peer) if i % 2 == 0 else (peer, ours)
         first, second = (in_a_process(side, threads) for side in sides)
         pairs.append((first, second) if i % 2 == 0 else (second, first))
-    ratios = tuple(sorted(mine / theirs for mine, theirs in pairs))
-    return Result(
-        name,
-        statistics.median(mine for mine, _ in pairs),
-        statistics.median(theirs for _, theirs in pairs),
-        ratios,
-        target,
-    )
+    return Result.of_rounds(name, pairs, target)
 
 
 def report(title: str, peer: str, results: Sequence[Result]) -> int:
@@ -121,7 +135,8 @@ def report(title: str, peer: str, results: Sequence[Result]) -> int:
         low, high = result.ratios[0], result.ratios[-1]
         verdict = "met" if result.met else "NOT MET"
         print(
-            f"{result.name:{width}}  {result.ours:6.2f} ms  {result.peer:6.2f} ms  "
+            f"{result.name:{width}}  {result.ours:6.2f} {result.unit:2}  "
+            f"{result.peer:6.2f} {result.unit:2}  "
             f"{result.ratio:6.2f}  {low:5.2f}..{high:4.2f}  {result.target:5.2f}  {verdict}"
         )
     rounds = len(results[0].ratios)
@@ -139,7 +154,7 @@ def report(title: str, peer: str, results: Sequence[Result]) -> int:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("tt-tensor", "tt-autograd", "tt-nn", "numpy", "torch"):
+    for name in ("tt-tensor", "tt-autograd", "tt-nn", "numpy", "numba", "torch"):
         try:
             found[name] = version(name)
         except ModuleNotFoundError:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tt_nn as nn
+from spatial_table import SPATIAL, Spatial
+from transformer_table import TRANSFORMER
 
 Array = NDArray[Any]
 Parameters = dict[str, Array]
@@ -25,7 +27,8 @@ class Layer(NamedTuple):
         reference: The same in NumPy: takes the layer's parameters by name, then the inputs.
         torch: Python that makes PyTorch's counterpart, where ``torch`` is imported. The state
             dicts have the same names.
-        kind: ``"activation"`` or ``"layer"``.
+        kind: ``"activation"``, ``"layer"``, ``"spatial"`` or ``"transformer"``: the curriculum
+            module that brings it.
     """
 
     name: str
@@ -80,6 +83,293 @@ def two_layers(p: Parameters, x: Array) -> Array:
 def cubic(x: Array) -> Array:
     return np.asarray(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
 
+
+def spatial(
+    name: str,
+    make: Callable[[], nn.Module],
+    shape: tuple[int, ...],
+    reference: Callable[[Parameters, Array], Array],
+    torch: str,
+) -> Layer:
+    return Layer(name, make, (shape,), reference, torch, "spatial")
+
+
+def of_table(entry: Spatial) -> Layer:
+    return spatial(str(entry), entry.make, entry.shape, entry.reference, f"torch.nn.{entry.call}")
+
+
+def standardised(x: Array, axes: tuple[int, ...], eps: float = 1e-5) -> Array:
+    """Subtract the mean over some dimensions and divide by the standard deviation."""
+    mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    return np.asarray((x - mean) / np.sqrt(var + eps))
+
+
+def affine(p: Parameters, x: Array, dim: int) -> Array:
+    """Multiply with the weight and add the bias, if there are such, along a dimension."""
+    shape = [1] * x.ndim
+    shape[dim] = -1
+    if "weight" in p:
+        x = x * p["weight"].reshape(shape)
+    return x + p["bias"].reshape(shape) if "bias" in p else x
+
+
+def layer_norm(p: Parameters, x: Array) -> Array:
+    return affine(p, standardised(x, (-1,)), -1)
+
+
+def layer_norm_of_two(p: Parameters, x: Array) -> Array:
+    return standardised(x, (-2, -1)) * p["weight"] + p["bias"]
+
+
+def rms_norm(p: Parameters, x: Array, eps: float) -> Array:
+    return affine(p, x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps), -1)
+
+
+def group_norm(groups: int, p: Parameters, x: Array) -> Array:
+    split = x.reshape((x.shape[0], groups, -1))
+    return affine(p, standardised(split, (2,)).reshape(x.shape), 1)
+
+
+def batch_norm(p: Parameters, x: Array) -> Array:
+    return affine(p, standardised(x, (0, *range(2, x.ndim))), 1)
+
+
+def by_initial_statistics(p: Parameters, x: Array) -> Array:
+    return affine(p, x / np.sqrt(1 + 1e-5), 1)
+
+
+def lerp(n: int, m: int, align_corners: bool) -> Array:
+    """Return the matrix that takes n values to m by linear interpolation."""
+    places = np.linspace(0, n - 1, m) if align_corners else (np.arange(m) + 0.5) * n / m - 0.5
+    return np.array([np.interp(places, np.arange(n), unit) for unit in np.eye(n)]).T
+
+
+def bilinear_upsample(size: tuple[int, int], align_corners: bool, x: Array) -> Array:
+    rows, columns = (lerp(n, m, align_corners) for n, m in zip(x.shape[2:], size, strict=True))
+    return np.asarray(np.einsum("ncij,ai,bj->ncab", x, rows, columns))
+
+
+# Of the table of convolutions and poolings, some of each kind; all of it has tests of its own.
+CHOSEN: list[tuple[str, dict[str, Any]]] = [
+    ("Conv1d", {}),
+    ("Conv1d", {"groups": 2}),
+    ("Conv2d", {"kernel_size": 3}),
+    ("Conv2d", {"padding": "same", "kernel_size": 4}),
+    ("Conv2d", {"stride": 2, "dilation": 2}),
+    ("Conv2d", {"groups": 5, "stride": 2}),
+    ("Conv2d", {"bias": False}),
+    ("ConvTranspose2d", {}),
+    ("ConvTranspose2d", {"groups": 2}),
+    ("ConvTranspose2d", {"stride": 2, "output_padding": 1}),
+    ("MaxPool2d", {}),
+    ("MaxPool2d", {"padding": 1}),
+    ("AvgPool2d", {}),
+    ("AvgPool2d", {"padding": 1, "count_include_pad": False}),
+    ("AdaptiveAvgPool2d", {}),
+    ("AdaptiveAvgPool2d", {"output_size": (3, 5)}),
+    ("AdaptiveMaxPool2d", {"output_size": (3, 5)}),
+    ("MaxPool1d", {"padding": 1}),
+    ("AvgPool1d", {"padding": 1}),
+]
+SOME_SPATIAL = [
+    next(s for s in SPATIAL if s.layer == layer and wanted.items() <= s.arguments.items())
+    for layer, wanted in CHOSEN
+]
+
+NORMS = [
+    spatial(
+        "BatchNorm1d", lambda: nn.BatchNorm1d(3), (5, 3), batch_norm, "torch.nn.BatchNorm1d(3)"
+    ),
+    spatial(
+        "BatchNorm1d of sequences",
+        lambda: nn.BatchNorm1d(3),
+        (2, 3, 4),
+        batch_norm,
+        "torch.nn.BatchNorm1d(3)",
+    ),
+    spatial(
+        "BatchNorm2d",
+        lambda: nn.BatchNorm2d(3),
+        (2, 3, 4, 2),
+        batch_norm,
+        "torch.nn.BatchNorm2d(3)",
+    ),
+    spatial(
+        "BatchNorm2d without parameters",
+        lambda: nn.BatchNorm2d(3, affine=False, track_running_stats=False),
+        (2, 3, 2, 2),
+        batch_norm,
+        "torch.nn.BatchNorm2d(3, affine=False, track_running_stats=False)",
+    ),
+    spatial(
+        "BatchNorm2d in evaluation",
+        lambda: nn.BatchNorm2d(3).eval(),
+        (2, 3, 2, 2),
+        by_initial_statistics,
+        "torch.nn.BatchNorm2d(3).eval()",
+    ),
+    spatial("LayerNorm", lambda: nn.LayerNorm(4), (3, 4), layer_norm, "torch.nn.LayerNorm(4)"),
+    spatial(
+        "LayerNorm of a vector",
+        lambda: nn.LayerNorm(4),
+        (4,),
+        layer_norm,
+        "torch.nn.LayerNorm(4)",
+    ),
+    spatial(
+        "LayerNorm of two dimensions",
+        lambda: nn.LayerNorm((3, 4)),
+        (2, 3, 4),
+        layer_norm_of_two,
+        "torch.nn.LayerNorm((3, 4))",
+    ),
+    spatial(
+        "LayerNorm without bias",
+        lambda: nn.LayerNorm(4, bias=False),
+        (2, 3, 4),
+        layer_norm,
+        "torch.nn.LayerNorm(4, bias=False)",
+    ),
+    spatial(
+        "LayerNorm without parameters",
+        lambda: nn.LayerNorm([4], elementwise_affine=False),
+        (2, 3, 4),
+        layer_norm,
+        "torch.nn.LayerNorm([4], elementwise_affine=False)",
+    ),
+    spatial(
+        "LayerNorm of nothing", lambda: nn.LayerNorm(4), (0, 4), layer_norm, "torch.nn.LayerNorm(4)"
+    ),
+    spatial(
+        "RMSNorm",
+        lambda: nn.RMSNorm(4, eps=0.01),
+        (2, 3, 4),
+        lambda p, x: rms_norm(p, x, 0.01),
+        "torch.nn.RMSNorm(4, eps=0.01)",
+    ),
+    spatial(
+        "RMSNorm without weight",
+        lambda: nn.RMSNorm(4, eps=0.01, elementwise_affine=False),
+        (3, 4),
+        lambda p, x: rms_norm(p, x, 0.01),
+        "torch.nn.RMSNorm(4, eps=0.01, elementwise_affine=False)",
+    ),
+    spatial(
+        "GroupNorm",
+        lambda: nn.GroupNorm(2, 4),
+        (2, 4, 3, 2),
+        lambda p, x: group_norm(2, p, x),
+        "torch.nn.GroupNorm(2, 4)",
+    ),
+    spatial(
+        "GroupNorm of vectors",
+        lambda: nn.GroupNorm(2, 6),
+        (3, 6),
+        lambda p, x: group_norm(2, p, x),
+        "torch.nn.GroupNorm(2, 6)",
+    ),
+    spatial(
+        "GroupNorm without parameters",
+        lambda: nn.GroupNorm(1, 3, affine=False),
+        (2, 3, 4),
+        lambda p, x: group_norm(1, p, x),
+        "torch.nn.GroupNorm(1, 3, affine=False)",
+    ),
+    spatial(
+        "InstanceNorm2d",
+        lambda: nn.InstanceNorm2d(3),
+        (2, 3, 4, 2),
+        lambda p, x: group_norm(3, p, x),
+        "torch.nn.InstanceNorm2d(3)",
+    ),
+    spatial(
+        "InstanceNorm2d with all",
+        lambda: nn.InstanceNorm2d(3, affine=True, track_running_stats=True),
+        (2, 3, 4, 2),
+        lambda p, x: group_norm(3, p, x),
+        "torch.nn.InstanceNorm2d(3, affine=True, track_running_stats=True)",
+    ),
+    spatial(
+        "InstanceNorm2d in evaluation",
+        lambda: nn.InstanceNorm2d(3, affine=True, track_running_stats=True).eval(),
+        (2, 3, 2, 2),
+        by_initial_statistics,
+        "torch.nn.InstanceNorm2d(3, affine=True, track_running_stats=True).eval()",
+    ),
+]
+
+RESIZING = [
+    spatial(
+        "ZeroPad2d",
+        lambda: nn.ZeroPad2d((1, 2, 0, 1)),
+        (2, 1, 2, 3),
+        lambda _, x: np.pad(x, ((0, 0), (0, 0), (0, 1), (1, 2))),
+        "torch.nn.ZeroPad2d((1, 2, 0, 1))",
+    ),
+    spatial(
+        "Upsample",
+        lambda: nn.Upsample(scale_factor=2),
+        (2, 2, 2, 3),
+        lambda _, x: x.repeat(2, 2).repeat(2, 3),
+        "torch.nn.Upsample(scale_factor=2)",
+    ),
+    spatial(
+        "Upsample to a size",
+        lambda: nn.Upsample(size=(7, 2)),
+        (1, 2, 3, 5),
+        lambda _, x: x[:, :, np.arange(7) * 3 // 7][..., np.arange(2) * 5 // 2],
+        "torch.nn.Upsample(size=(7, 2))",
+    ),
+    spatial(
+        "Upsample by 3/2",
+        lambda: nn.Upsample(scale_factor=1.5),
+        (1, 2, 5, 4),
+        lambda _, x: x[:, :, np.arange(7) * 2 // 3][..., np.arange(6) * 2 // 3],
+        "torch.nn.Upsample(scale_factor=1.5)",
+    ),
+    spatial(
+        "Upsample of sequences",
+        lambda: nn.Upsample(scale_factor=2, mode="linear"),
+        (2, 2, 3),
+        lambda _, x: np.einsum("ncj,bj->ncb", x, lerp(3, 6, False)),
+        "torch.nn.Upsample(scale_factor=2, mode='linear')",
+    ),
+    spatial(
+        "Upsample(bilinear)",
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+        (2, 2, 3, 2),
+        lambda _, x: bilinear_upsample((6, 4), False, x),
+        "torch.nn.Upsample(scale_factor=2, mode='bilinear')",
+    ),
+    spatial(
+        "Upsample(bilinear) of another shape",
+        lambda: nn.Upsample(size=(5, 3), mode="bilinear"),
+        (1, 2, 3, 7),
+        lambda _, x: bilinear_upsample((5, 3), False, x),
+        "torch.nn.Upsample(size=(5, 3), mode='bilinear')",
+    ),
+    spatial(
+        "Upsample(bilinear) with corners aligned",
+        lambda: nn.Upsample(size=(5, 4), mode="bilinear", align_corners=True),
+        (1, 2, 3, 3),
+        lambda _, x: bilinear_upsample((5, 4), True, x),
+        "torch.nn.Upsample(size=(5, 4), mode='bilinear', align_corners=True)",
+    ),
+    spatial(
+        "Dropout1d in evaluation",
+        lambda: nn.Dropout1d(0.5).eval(),
+        (2, 3, 4),
+        lambda _, x: x,
+        "torch.nn.Dropout1d(0.5).eval()",
+    ),
+    spatial(
+        "Dropout2d in evaluation",
+        lambda: nn.Dropout2d(0.5).eval(),
+        (2, 3, 2, 2),
+        lambda _, x: x,
+        "torch.nn.Dropout2d(0.5).eval()",
+    ),
+]
 
 LAYERS = [
     activation("ReLU", nn.ReLU, lambda x: np.maximum(x, 0), "torch.nn.ReLU()"),
@@ -202,4 +492,8 @@ LAYERS = [
         two_layers,
         "torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))",
     ),
+    *map(of_table, SOME_SPATIAL),
+    *NORMS,
+    *RESIZING,
+    *[Layer(*row, kind="transformer") for row in TRANSFORMER],
 ]

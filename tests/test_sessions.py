@@ -31,6 +31,7 @@ deps = []
 tests = []
 workspace = []
 torch = []
+tokenizers = []
 dev = []
 
 [tool.hatch.envs.default]

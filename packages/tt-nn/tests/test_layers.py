@@ -16,20 +16,25 @@ from layer_table import LAYERS, Layer
 from loss_table import LOSSES
 from tt_nn import functional as F
 
+MARKERS = {
+    "activation": pytest.mark.module_03,
+    "layer": pytest.mark.module_04,
+    "spatial": pytest.mark.module_09,
+    "transformer": pytest.mark.module_14,
+}
 
-def cases(*extra: pytest.MarkDecorator) -> pytest.MarkDecorator:
-    """Every layer, under the marker of the module that brings it unless another is given."""
+
+def cases(autograd: bool = False) -> pytest.MarkDecorator:
+    """Every layer, under the marker of the module that brings it, or a later one it is tested with.
+
+    Args:
+        autograd: Whether the test takes gradients, which module 06 brings.
+    """
+    marks = {**MARKERS, "activation": pytest.mark.module_06, "layer": pytest.mark.module_06}
+    chosen = marks if autograd else MARKERS
     return pytest.mark.parametrize(
         "layer",
-        [
-            pytest.param(
-                layer,
-                id=layer.name,
-                marks=extra
-                or [pytest.mark.module_03 if layer.kind == "activation" else pytest.mark.module_04],
-            )
-            for layer in LAYERS
-        ],
+        [pytest.param(layer, id=layer.name, marks=chosen[layer.kind]) for layer in LAYERS],
     )
 
 
@@ -68,10 +73,12 @@ def test_takes_tensors_without_gradients(layer: Layer) -> None:
     module, inputs = layer.make().double(), layer.inputs()
     out = module(*map(tt_tensor.from_numpy, inputs))
     assert isinstance(out, tt_tensor.Tensor)
-    assert bool(list(module.parameters())) == isinstance(out, tt.Tensor)
+    if list(module.parameters()):
+        assert isinstance(out, tt.Tensor)
+        assert out.requires_grad
 
 
-@cases(pytest.mark.module_06)
+@cases(autograd=True)
 def test_gradients_agree_with_differences(layer: Layer) -> None:
     module = layer.make().double()
     own = list(module.parameters())
@@ -142,6 +149,33 @@ def test_prints_its_arguments(layer: Layer) -> None:
         (nn.Softmax(dim=1), "Softmax(dim=1)"),
         (nn.GELU("tanh"), "GELU(approximate='tanh')"),
         (nn.LeakyReLU(0.1), "LeakyReLU(negative_slope=0.1)"),
+        pytest.param(nn.Dropout2d(0.25), "Dropout2d(p=0.25)", marks=pytest.mark.module_09),
+        pytest.param(nn.ZeroPad2d(1), "ZeroPad2d((1, 1, 1, 1))", marks=pytest.mark.module_09),
+        pytest.param(
+            nn.LayerNorm((3, 4), bias=False),
+            "LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=False)",
+            marks=pytest.mark.module_09,
+        ),
+        pytest.param(
+            nn.RMSNorm(3),
+            "RMSNorm((3,), eps=None, elementwise_affine=True)",
+            marks=pytest.mark.module_09,
+        ),
+        pytest.param(
+            nn.GroupNorm(2, 4),
+            "GroupNorm(2, 4, eps=1e-05, affine=True)",
+            marks=pytest.mark.module_09,
+        ),
+        pytest.param(
+            nn.InstanceNorm2d(4),
+            "InstanceNorm2d(4, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)",
+            marks=pytest.mark.module_09,
+        ),
+        pytest.param(
+            nn.Upsample(scale_factor=2),
+            "Upsample(scale_factor=2, mode='nearest')",
+            marks=pytest.mark.module_09,
+        ),
     ],
 )
 def test_repr(module: nn.Module, text: str) -> None:
@@ -263,6 +297,28 @@ def test_linear_takes_any_leading_dimensions(leading: list[int], sizes: tuple[in
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.module_06
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rows", [5, 600])
+def test_gradient_of_a_weight_lies_in_memory_as_the_weight(
+    order: typing.Literal["C", "F"], rows: int
+) -> None:
+    x = np.random.default_rng(0).normal(size=(rows, 300))
+    weight = nn.Parameter(tt.from_numpy(np.ones((200, 300), order=order)))
+    F.linear(tt.from_numpy(x), weight).sum().backward()
+    assert weight.grad is not None
+    gradient = weight.grad.numpy()
+    assert gradient.flags.fnc == (order == "F")
+    np.testing.assert_allclose(gradient, np.tile(x.sum(0), (200, 1)), atol=1e-10)
+
+
+@pytest.mark.module_04
+def test_weight_of_linear_lies_by_columns() -> None:
+    layer = nn.Linear(3, 4)
+    assert layer.weight.detach().numpy().flags.fnc
+    assert copy.deepcopy(layer).weight.detach().numpy().flags.fnc
+
+
 # Dropout
 
 
@@ -302,6 +358,98 @@ def test_dropout_passes_gradients_where_it_passes_values() -> None:
     np.testing.assert_array_equal(x.grad.numpy(), out.detach().numpy())
 
 
+# Dropout of channels, and what changes the size of images
+
+
+@pytest.mark.module_09
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.Dropout1d(0.3), (40, 50, 3)), (nn.Dropout2d(0.3), (40, 50, 2, 3))]
+)
+def test_channels_are_dropped_as_a_whole(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    tt.manual_seed(0)
+    x = tt.ones(*shape, requires_grad=True)
+    out = layer(x)
+    rows = out.detach().numpy().reshape(2000, -1)
+    assert (rows == rows[:, :1]).all()
+    assert set(np.unique(rows)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert abs((rows == 0).mean() - 0.3) < 0.03
+    out.sum().backward()
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), out.detach().numpy())
+    plain = x.detach()
+    assert layer.eval()(plain) is plain
+
+
+@pytest.mark.module_09
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: nn.Dropout2d()(tt.ones(2, 3, 4)),
+            r"dropout2d: expected an input of shape \(N, C, H, W\), got \(2, 3, 4\)",
+        ),
+        (lambda: nn.Dropout1d()(tt.ones(3, 4)), r"dropout1d: expected .* \(N, C, L\)"),
+        (lambda: nn.Dropout2d(-1), "Dropout2d: expected p from 0 to 1, got -1"),
+        (lambda: nn.ZeroPad2d((1, 2)), r"ZeroPad2d: expected one int or four, got \(1, 2\)"),
+        (lambda: nn.ZeroPad2d(-2)(tt.ones(1, 1, 3, 3)), "pad: widths .* cut more than shape"),
+        (lambda: nn.Upsample(), "Upsample: expected either size or scale_factor"),
+        (lambda: nn.Upsample(4, 2.0), "Upsample: expected either size or scale_factor"),
+        (lambda: nn.Upsample(0), "Upsample: expected size to be positive, got 0"),
+        (lambda: nn.Upsample(scale_factor=-1), "Upsample: expected scale_factor to be positive"),
+        (
+            lambda: nn.Upsample(2, mode=typing.cast(typing.Any, "cubic")),
+            "Upsample: expected mode 'nearest', 'linear' or 'bilinear', got 'cubic'",
+        ),
+        (lambda: nn.Upsample(2, align_corners=True), "Upsample: align_corners is for modes"),
+        (
+            lambda: F.interpolate(tt.ones(2, 3, 4), 2, mode="bilinear"),
+            r"interpolate: expected an input of shape \(N, C, H, W\) for mode 'bilinear', got",
+        ),
+        (
+            lambda: F.interpolate(tt.ones(2, 3, 4, 4), (2, 2, 2)),
+            r"interpolate: expected one size or 2, got \(2, 2, 2\)",
+        ),
+        (
+            lambda: F.interpolate(tt.ones(2, 3, 4, 4), scale_factor=0.1),
+            r"interpolate: expected positive ints as sizes, got \(0, 0\) from \(4, 4\)",
+        ),
+    ],
+)
+def test_wrong_shapes_of_images_are_refused(call: typing.Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.module_09
+def test_flattening_and_resizing_take_any_order_of_memory() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    last = np.ascontiguousarray(x.transpose(2, 1, 3, 0)).transpose(3, 1, 0, 2)
+    for layer in (
+        nn.Flatten(),
+        nn.Flatten(2),
+        nn.Unflatten(1, (3, 1)),
+        nn.ZeroPad2d((1, 0, 2, -1)),
+        nn.Upsample(scale_factor=(2, 1.5)),
+        nn.Upsample(size=(3, 7), mode="bilinear"),
+    ):
+        results = []
+        for array in (x, last):
+            leaf = tt.from_numpy(array).requires_grad_()
+            out = layer(leaf)
+            (out * out).sum().backward()
+            assert leaf.grad is not None
+            results.append((out.detach().numpy(), leaf.grad.numpy()))
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+@pytest.mark.module_09
+def test_upsampling_keeps_infinities_where_they_are() -> None:
+    x = tt.tensor([[[[np.inf, 1.0], [np.nan, 2.0]]]])
+    out = nn.Upsample(scale_factor=2)(x).numpy()
+    np.testing.assert_array_equal(out, x.numpy().repeat(2, 2).repeat(2, 3))
+
+
 @pytest.mark.module_05
 def test_every_layer_and_loss_is_in_a_table() -> None:
     exported = {
@@ -311,4 +459,8 @@ def test_every_layer_and_loss_is_in_a_table() -> None:
     }
     layers = {type(layer.make()).__name__ for layer in LAYERS}
     losses = {loss.name for loss in LOSSES}
-    assert layers | losses == exported - {"Module", "ModuleList", "ModuleDict"}
+    containers = {"Module", "ModuleList", "ModuleDict"}
+    # What takes integers, returns a pair, or is not in PyTorch: in tests of their own
+    sequences = {"Embedding", "MultiheadAttention"}
+    sequences |= {"LearnedPositions", "RotaryPositions", "SinusoidalPositions"}
+    assert layers | losses == exported - containers - sequences

@@ -7,7 +7,9 @@ from typing import Literal, TypeVar
 import tt_autograd as tt
 import tt_tensor
 
+from ._gelu import gelu
 from ._module import Module
+from ._relu import relu
 
 T = TypeVar("T", bound=tt_tensor.Tensor)
 
@@ -24,7 +26,7 @@ class ReLU(Module):
 
     def forward(self, input: T) -> T:
         """Apply the function elementwise."""
-        return tt.relu(input)
+        return relu(input)
 
 
 class LeakyReLU(Module):
@@ -107,7 +109,7 @@ class GELU(Module):
 
     def forward(self, input: T) -> T:
         """Apply the function elementwise."""
-        return tt.gelu(input, self.approximate)
+        return gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         """Return the kind of approximation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,8 +47,8 @@ def _by_class(x: Array) -> tuple[Array, int]:
     """
     if x.ndim == 1:
         return x.reshape((-1, 1)), 0
-    if x.ndim == 2 and x.shape[1] > _FEW:
-        return x, 1
+    if x.ndim == 2:
+        return (x, 1) if x.shape[1] > _FEW else (np.ascontiguousarray(x.T), 0)
     classes = x.shape[1]
     columns = np.ascontiguousarray(x.swapaxes(0, 1))  # (C, N, d1, ...)
     return columns.reshape((classes, columns.size // classes if classes else 0)), 0
@@ -55,7 +56,9 @@ def _by_class(x: Array) -> tuple[Array, int]:
 
 def _as_input(x: Array, shape: tuple[int, ...]) -> Array:
     """Undo ``_by_class``."""
-    if len(shape) == 1 or (x.shape == shape and shape[1] > _FEW):
+    if len(shape) == 2:
+        return x if shape[1] > _FEW else x.T
+    if len(shape) == 1:
         return x.reshape(shape)
     return x.reshape((shape[1], shape[0], *shape[2:])).swapaxes(0, 1)
 
@@ -75,13 +78,13 @@ def _cross_entropy(
     each = input.shape[:among] + input.shape[among + 1 :]
     scores, dim = _by_class(widen(input))
     weight = check_weight(weight, scores.shape[dim], scores.dtype)
-    shifted = scores - scores.max(axis=dim, keepdims=True, initial=-math.inf)
+    shifted = scores - np.maximum.reduce(scores, dim, keepdims=True, initial=-math.inf)
     exponentials = np.exp(shifted)
-    sums = exponentials.sum(axis=dim, keepdims=True)
+    sums = np.add.reduce(exponentials, dim, keepdims=True)
     log_sums = np.log(sums)
 
     parts: Array | None
-    if np.ndim(target) and target.dtype.kind == "f":
+    if getattr(target, "ndim", 0) and target.dtype.kind == "f":
         if target.shape != input.shape:
             raise ValueError(
                 f"expected class indices of shape {each} and an integer dtype as target, "
@@ -91,7 +94,7 @@ def _cross_entropy(
         parts = _parts(_by_class(widen(target))[0], dim, weight, label_smoothing)
     else:
         classes = read_classes(input.shape, target, weight, ignore_index, scores.dtype)
-        samples = np.arange(classes.indices.size)
+        samples = _numbers(classes.indices.size)
         place = (classes.indices, samples) if dim == 0 else (samples, classes.indices)
         parts, total = classes.factors, classes.total
         if label_smoothing:
@@ -108,6 +111,11 @@ def _cross_entropy(
             losses = np.where(parts != 0, losses, 0) * parts
     out = reduce(losses.reshape(each), reduction, input.dtype, total)
     return out, _Kept(exponentials, sums, dim, place, parts, total)
+
+
+@lru_cache(maxsize=4)
+def _numbers(count: int) -> Array:
+    return np.arange(count)
 
 
 def _parts(q: Array, dim: int, weight: Array | None, smoothing: float) -> Array:
@@ -195,7 +203,7 @@ CROSS_ENTROPY = Op(
 )
 defvjp(
     CROSS_ENTROPY,
-    input=lambda g, aux, shape, reduction: _cross_entropy_slope(g, aux, shape, reduction),
+    input=_cross_entropy_slope,
     target=lambda g, input, weight, aux, reduction, label_smoothing: _cross_entropy_target_slope(
         g, input, weight, aux.total, reduction, label_smoothing
     ),

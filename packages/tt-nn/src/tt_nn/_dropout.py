@@ -1,4 +1,4 @@
-"""Dropout: its op, its derivative, and its layer."""
+"""Dropout of elements and of channels: one op, its derivative, and its layers."""
 
 from __future__ import annotations
 
@@ -43,14 +43,73 @@ def dropout(input: T, p: float = 0.5, training: bool = True) -> T:
         Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
         2014.
     """
-    _check_probability("dropout", p)
-    if not isinstance(input, tt_tensor.Tensor):
-        raise TypeError(f"dropout: expected a Tensor, got {type(input).__name__}")
-    if not input.is_floating_point():
-        raise TypeError(f"dropout: expected a floating-point dtype, got {input.dtype.name}")
-    if not training or p == 0:
-        return input
-    keep = default_generator().numpy.random(input.shape, dtype=np.float32) >= p
+    _check("dropout", input, p)
+    return _drop(input, input.shape, p) if training and p else input
+
+
+def dropout1d(input: T, p: float = 0.5, training: bool = True) -> T:
+    """Set each channel of a sequence to zero with probability ``p``; see `dropout`.
+
+    Args:
+        input: The values, of a floating-point dtype.
+        p: The probability, from 0 to 1.
+        training: Whether to do it at all; the input comes back as it is otherwise.
+
+    Shape:
+        ``(N, C, L)``; the output's is the input's.
+
+    Raises:
+        ValueError: ``p`` is no probability, or the shape does not fit.
+        TypeError: The input is no tensor of floating-point numbers.
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> out = dropout1d(tt.ones(10, 20, 3))
+        >>> bool(((out.sum(dim=2) == 0) | (out.sum(dim=2) == 6)).all())
+        True
+    """
+    _check("dropout1d", input, p)
+    if input.ndim != 3:
+        raise ValueError(f"dropout1d: expected an input of shape (N, C, L), got {input.shape}")
+    return _drop(input, (*input.shape[:2], 1), p) if training and p else input
+
+
+def dropout2d(input: T, p: float = 0.5, training: bool = True) -> T:
+    """Set each channel of an image to zero with probability ``p``; see `dropout`.
+
+    Args:
+        input: The values, of a floating-point dtype.
+        p: The probability, from 0 to 1.
+        training: Whether to do it at all; the input comes back as it is otherwise.
+
+    Shape:
+        ``(N, C, H, W)``; the output's is the input's.
+
+    Raises:
+        ValueError: ``p`` is no probability, or the shape does not fit.
+        TypeError: The input is no tensor of floating-point numbers.
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> out = dropout2d(tt.ones(10, 20, 2, 2)).sum(dim=(2, 3))
+        >>> bool(((out == 0) | (out == 8)).all())
+        True
+
+    References:
+        Tompson et al., "Efficient object localization using convolutional networks", 2014.
+    """
+    _check("dropout2d", input, p)
+    if input.ndim != 4:
+        raise ValueError(
+            f"dropout2d: expected an input of shape (N, C, H, W), got {input.shape}; "
+            "dropout1d takes (N, C, L)"
+        )
+    return _drop(input, (*input.shape[:2], 1, 1), p) if training and p else input
+
+
+def _drop(input: T, shape: tuple[int, ...], p: float) -> T:
+    """Multiply with a random mask of a shape that broadcasts."""
+    keep = default_generator().numpy.random(shape, dtype=np.float32) >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return apply(DROPOUT, input, np.multiply(keep, input.dtype.type(scale)))
 
@@ -76,7 +135,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        _check_probability("Dropout", p)
+        _check_probability(type(self).__name__, p)
         self.p = p
 
     def forward(self, input: T) -> T:
@@ -86,6 +145,63 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """Return the probability."""
         return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """Sets whole channels of sequences to zero in training; see `functional.dropout1d`.
+
+    Args:
+        p: The probability, from 0 to 1.
+
+    Shape:
+        ``(N, C, L)``; the output's is the input's.
+
+    Raises:
+        ValueError: ``p`` is no probability.
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> import tt_nn as nn
+        >>> nn.Dropout1d(1.0)(tt.ones(1, 2, 2))
+        tensor([[[0., 0.],
+                 [0., 0.]]])
+    """
+
+    def forward(self, input: T) -> T:
+        """Drop channels in training mode."""
+        return dropout1d(input, self.p, self.training)
+
+
+class Dropout2d(Dropout):
+    """Sets whole channels of images to zero in training; see `functional.dropout2d`.
+
+    Args:
+        p: The probability, from 0 to 1.
+
+    Shape:
+        ``(N, C, H, W)``; the output's is the input's.
+
+    Raises:
+        ValueError: ``p`` is no probability.
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> import tt_nn as nn
+        >>> nn.Dropout2d(0.5).eval()(tt.ones(1, 1, 1, 2))
+        tensor([[[[1., 1.]]]])
+    """
+
+    def forward(self, input: T) -> T:
+        """Drop channels in training mode."""
+        return dropout2d(input, self.p, self.training)
+
+
+def _check(name: str, input: tt_tensor.Tensor, p: float) -> None:
+    _check_probability(name, p)
+    if not isinstance(input, tt_tensor.Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    if not input.is_floating_point():
+        raise TypeError(f"{name}: expected a floating-point dtype, got {input.dtype.name}")
 
 
 def _check_probability(name: str, p: object) -> None:

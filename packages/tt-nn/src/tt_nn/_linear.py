@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import DTypeLike, Op, Tensor, defvjp, ops
+from tt_autograd.seam import identity
 
 from . import init
 from ._apply import apply
+from ._arguments import check_sizes
 from ._module import Module
 from ._parameter import Parameter
+from ._threads import parallel
 
 Array = NDArray[Any]
 Value = Any  # an array, or a tensor when the derivative is itself to be differentiated
+
+_LARGE = 1 << 24  # multiplications: 0.4 ms, of which handing half to a thread costs little
 
 
 def _rows(x: Value) -> Value:
@@ -26,17 +31,52 @@ def _rows(x: Value) -> Value:
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
+def _product(
+    left: Value, right: Value, order: Literal["C", "F"] = "C", bias: Array | None = None
+) -> Value:
+    """Return ``left @ right + bias``, an array in ``order``; threads share a large one's rows."""
+    if type(left) is not np.ndarray:
+        return left @ right
+    if left.size * right.shape[-1] < _LARGE:
+        if order == "C":
+            out = left @ right
+        else:
+            out = np.empty((len(left), right.shape[1]), np.result_type(left, right), order)
+            np.matmul(left, right, out=out)
+        if bias is not None:
+            out += bias
+        return out
+    out = np.empty((len(left), right.shape[1]), np.result_type(left, right), order)
+
+    def run(start: int, stop: int) -> None:
+        part = np.matmul(left[start:stop], right, out=out[start:stop])
+        if bias is not None:
+            part += bias
+
+    parallel(run, len(left))
+    return out
+
+
 def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
     if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
         raise ValueError
     if input.ndim <= 2:
-        out: Array = np.matmul(input, weight.T)
+        out: Array = _product(input, weight.T, bias=bias)
+    elif input.size == input.shape[-1]:
+        out = np.matmul(input, weight.T)  # a single row, as in generation: nothing to join
+        if bias is not None:
+            out += bias
     else:
-        out = np.matmul(_rows(input), weight.T)  # one product over all rows
+        out = _product(_rows(input), weight.T, bias=bias)  # one product over all rows
         out = out.reshape((*input.shape[:-1], len(weight)))  # (..., out_features)
-    if bias is not None:
-        out += bias
     return out
+
+
+def _linear_recorded(
+    input: Array, weight: Array, bias: Array | None
+) -> tuple[Array, Literal["C", "F"]]:
+    """Return, beside the result, the order in memory of the weight, for its gradient's."""
+    return _linear(input, weight, bias), "F" if weight.flags.fnc else "C"
 
 
 def _explain_linear(input: Array, weight: Array, bias: Array | None) -> str | None:
@@ -52,16 +92,29 @@ def _explain_linear(input: Array, weight: Array, bias: Array | None) -> str | No
 
 def _linear_input(g: Value, weight: Value) -> Value:
     if g.ndim <= 2:
-        return g @ weight
-    return (_rows(g) @ weight).reshape((*g.shape[:-1], weight.shape[1]))  # (..., in_features)
+        return _product(g, weight)
+    return _product(_rows(g), weight).reshape((*g.shape[:-1], weight.shape[1]))  # (..., in)
 
 
-LINEAR = Op("linear", _linear, ("input", "weight", "bias"), explain=_explain_linear)
+def _linear_weight(g: Value, input: Value, aux: Literal["C", "F"]) -> Value:
+    """Return the weight's gradient, in the order in memory of the weight."""
+    if g.ndim != 2:
+        g, input = _rows(g), _rows(input)
+    return _product(g.T, input, aux)
+
+
+LINEAR = Op(
+    "linear",
+    _linear,
+    ("input", "weight", "bias"),
+    recorded=_linear_recorded,
+    explain=_explain_linear,
+)
 defvjp(
     LINEAR,
-    input=lambda g, weight: _linear_input(g, weight),
-    weight=lambda g, input: _rows(g).swapaxes(0, 1) @ _rows(input),
-    bias=lambda g: g,
+    input=_linear_input,
+    weight=_linear_weight,
+    bias=identity,
 )
 
 
@@ -124,10 +177,13 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__()
-        _check_sizes("Linear", in_features=in_features, out_features=out_features)
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(tt.empty(out_features, in_features, dtype=dtype))
+        # By columns in memory: inputs are multiplied by the transpose, and where that is
+        # contiguous BLAS takes a fifth less (64 rows, 784 inputs, 128 outputs).
+        empty = tt.empty(out_features, in_features, dtype=dtype).numpy()
+        self.weight = Parameter(tt.from_numpy(np.asfortranarray(empty)))
         self.register_parameter(
             "bias", Parameter(tt.empty(out_features, dtype=dtype)) if bias else None
         )
@@ -194,7 +250,7 @@ defvjp(
     weight=lambda g, input1, input2, shape: _einsum_rows(
         "no,ni,nj->oij", shape, _rows(g), _rows(input1), _rows(input2)
     ),
-    bias=lambda g: g,
+    bias=identity,
 )
 
 
@@ -267,7 +323,7 @@ class Bilinear(Module):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(
+        check_sizes(
             "Bilinear",
             in1_features=in1_features,
             in2_features=in2_features,
@@ -298,12 +354,6 @@ class Bilinear(Module):
             f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
             f"out_features={self.out_features}, bias={_has_bias(self)}"
         )
-
-
-def _check_sizes(name: str, **sizes: object) -> None:
-    for argument, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"{name}: expected {argument} to be a positive int, got {size!r}")
 
 
 def _has_bias(layer: Linear | Bilinear) -> bool:

@@ -56,7 +56,7 @@ def read_classes(
     """
     dim = class_dim(shape)
     classes, wanted = shape[dim], shape[:dim] + shape[dim + 1 :]
-    if np.shape(target) != wanted or not isinstance(target, np.ndarray):
+    if getattr(target, "shape", None) != wanted:  # of what may be a mere number
         raise ValueError(f"expected a target of shape {wanted} with a class index for each sample")
     if target.dtype.kind not in "iu":
         raise TypeError("expected class indices of an integer dtype as target; .long() makes them")
@@ -64,7 +64,7 @@ def read_classes(
     counted = None
     # Read without a sign, a negative index is large: one comparison serves both ends.
     if indices.size and (
-        int(indices.view(np.uintp).max()) >= classes or 0 <= ignore_index < classes
+        np.maximum.reduce(indices.view(np.uintp)) >= classes or 0 <= ignore_index < classes
     ):
         counted = indices != ignore_index
         wrong = indices[counted & ((indices < 0) | (indices >= classes))]

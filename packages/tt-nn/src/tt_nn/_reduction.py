@@ -104,7 +104,7 @@ def reduce(
         total = losses.sum()
     elif reduction == "mean":
         n = losses.size if count is None else count
-        total = losses.sum() / n if n else np.asarray(math.nan)
+        total = np.add.reduce(losses, None) / n if n else np.asarray(math.nan)
     else:
         raise ValueError("expected reduction to be 'mean', 'sum' or 'none'")
     if total.dtype == dtype:

@@ -1,4 +1,4 @@
-"""Layers that only change shapes, or nothing at all."""
+"""Layers that only rearrange or frame values, or do nothing at all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import TypeVar
 
 import tt_autograd as tt
 import tt_tensor
+from tt_autograd import Op, defvjp
 
+from ._layout import batch_first
 from ._module import Module
 
 T = TypeVar("T", bound=tt_tensor.Tensor)
+
+# Copies to C order: the values stay where they are, and so do their gradients.
+BATCH_FIRST = Op("batch_first", batch_first)
+defvjp(BATCH_FIRST, input=lambda g: g)
 
 
 class Identity(Module):
@@ -59,6 +65,8 @@ class Flatten(Module):
 
     def forward(self, input: T) -> T:
         """Join the dimensions."""
+        if getattr(input, "ndim", 0) == 4 and hasattr(input, "_apply"):
+            input = tt_tensor.apply(BATCH_FIRST, input)  # then no copy is left to be made
         return tt.flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
@@ -95,3 +103,41 @@ class Unflatten(Module):
     def extra_repr(self) -> str:
         """Return the dimension and its sizes."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class ZeroPad2d(Module):
+    """Puts zeros around images; see `functional.pad`.
+
+    Args:
+        padding: How many, on all sides alike or ``(left, right, top, bottom)``. Negative numbers
+            cut.
+
+    Shape:
+        ``(..., H, W) -> (..., top + H + bottom, left + W + right)``
+
+    Raises:
+        ValueError: There are not one or four ints.
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> import tt_nn as nn
+        >>> nn.ZeroPad2d(1)(tt.ones(1, 1))
+        tensor([[0., 0., 0.],
+                [0., 1., 0.],
+                [0., 0., 0.]])
+    """
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__()
+        sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * 4
+        if len(sides) != 4 or not all(isinstance(n, int) for n in sides):
+            raise ValueError(f"ZeroPad2d: expected one int or four, got {padding!r}")
+        self.padding = sides
+
+    def forward(self, input: T) -> T:
+        """Put zeros around."""
+        return tt.pad(input, self.padding)
+
+    def extra_repr(self) -> str:
+        """Return the numbers of zeros."""
+        return f"{self.padding}"

@@ -1,0 +1,241 @@
+"""GPT: a decoder that reads tokens and predicts, at each, the one that follows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import tt_tensor
+from tt_autograd import Tensor
+from tt_nn import init
+from tt_nn._arguments import check_sizes
+from tt_nn._attention import attention_weights
+from tt_nn._containers import ModuleList
+from tt_nn._dropout import Dropout
+from tt_nn._embedding import Embedding
+from tt_nn._gelu import gelu
+from tt_nn._kv_cache import CACHED_ATTENTION, KVCache, LayerCache
+from tt_nn._layer_norm import LayerNorm
+from tt_nn._linear import Linear
+from tt_nn._module import Module
+from tt_nn._positions import LearnedPositions, SinusoidalPositions
+from tt_nn._self_attention import self_attention, split_heads
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The sizes of a `GPT`; those of its attributes that are not given make a small one.
+
+    Attributes:
+        vocab_size: How many tokens there are.
+        block_size: How many positions it can look at.
+        n_layer: How many blocks.
+        n_head: Heads of each attention.
+        n_embd: Size of the vectors, a multiple of ``n_head``.
+        dropout: The share of values that are dropped in training.
+        bias: Whether linear maps and normalisations have biases.
+        tie_weights: Whether a token's embedding also scores it as the next one.
+        positions: ``"learned"``, as GPT's, or ``"sinusoidal"``, as the first transformer's.
+
+    Raises:
+        ValueError: A size is not a positive int, or a choice is none of those above.
+    """
+
+    vocab_size: int
+    block_size: int = 128
+    n_layer: int = 4
+    n_head: int = 4
+    n_embd: int = 128
+    dropout: float = 0.0
+    bias: bool = True
+    tie_weights: bool = True
+    positions: Literal["learned", "sinusoidal"] = "learned"
+
+    def __post_init__(self) -> None:
+        check_sizes(
+            "GPTConfig",
+            vocab_size=self.vocab_size, block_size=self.block_size, n_layer=self.n_layer,
+            n_head=self.n_head, n_embd=self.n_embd,
+        )  # fmt: skip
+        if self.n_embd % self.n_head:
+            raise ValueError(
+                f"GPTConfig: expected n_embd to be a multiple of n_head, got {self.n_embd} and "
+                f"{self.n_head}"
+            )
+        if self.positions not in ("learned", "sinusoidal"):
+            raise ValueError(
+                f"GPTConfig: expected positions 'learned' or 'sinusoidal', got {self.positions!r}"
+            )
+
+
+class CausalSelfAttention(Module):
+    """Each position gathers from itself and from those before it.
+
+    Args:
+        config: The sizes.
+
+    Shape:
+        ``(N, T, n_embd)``; the output's is the input's.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.n_head = config.n_head
+        self.dropout = config.dropout
+        # query, key and value of all heads in one product
+        self.in_proj = Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
+        self.out_proj = Linear(config.n_embd, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """Gather; with a cache, also from the positions that are there already."""
+        qkv = self.in_proj(x)  # (N, T, 3 n_embd)
+        if cache is None:
+            dropout = self.dropout if self.training else 0.0
+            y = self_attention(qkv, self.n_head, self.n_head, None, dropout, is_causal=True)
+        else:
+            y = Tensor._apply(
+                CACHED_ATTENTION,
+                (qkv,),
+                {
+                    "cache": cache,
+                    "num_heads": self.n_head,
+                    "num_kv_heads": self.n_head,
+                    "scale": 1 / math.sqrt(x.shape[-1] // self.n_head),
+                },
+            )
+        return self.out_proj(y)  # (N, T, n_embd)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Return how much each position takes of which: ``(N, n_head, T, T)``."""
+        query, key, _ = split_heads(self.in_proj(x), self.n_head, self.n_head)
+        weights: Tensor = attention_weights(query, key, is_causal=True)
+        return weights.squeeze(2)  # (N, n_head, 1, T, T) -> (N, n_head, T, T)
+
+
+class MLP(Module):
+    """Two linear maps with a GELU between, the same at every position."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.up = Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
+        self.down = Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform each position by itself."""
+        return self.down(gelu(self.up(x), "tanh"))
+
+
+class Block(Module):
+    """Attention, then an MLP; each reads a normalised copy and adds to what flows by."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm(config.n_embd, bias=config.bias)
+        self.attention = CausalSelfAttention(config)
+        self.norm2 = LayerNorm(config.n_embd, bias=config.bias)
+        self.mlp = MLP(config)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """Add what attention and MLP find."""
+        x = x + self.dropout(self.attention(self.norm1(x), cache))
+        return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+class GPT(Module):
+    """The decoder of GPT-2: learned positions, pre-norm blocks, GELU, tied embeddings.
+
+    Weights start normal with standard deviation 0.02, those that end in the residual stream with
+    0.02 / sqrt(2 n_layer); biases at zero.
+
+    Args:
+        config: The sizes.
+
+    Shape:
+        ``(N, T)`` tokens ``-> (N, T, vocab_size)`` scores of the token that follows each
+
+    Example:
+        >>> import tt_autograd as tt
+        >>> from tt_nn.models import GPT, GPTConfig
+        >>> model = GPT(GPTConfig(vocab_size=65, block_size=16, n_embd=32))
+        >>> model(tt.zeros(2, 16, dtype="int64")).shape
+        (2, 16, 65)
+
+    References:
+        Radford et al., "Language models are unsupervised multitask learners", 2019.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = Embedding(config.vocab_size, config.n_embd)
+        self.positions: LearnedPositions | SinusoidalPositions
+        if config.positions == "learned":
+            self.positions = LearnedPositions(config.block_size, config.n_embd)
+        else:
+            self.positions = SinusoidalPositions(config.n_embd)
+        self.dropout = Dropout(config.dropout)
+        self.blocks = ModuleList(Block(config) for _ in range(config.n_layer))
+        self.norm = LayerNorm(config.n_embd, bias=config.bias)
+        self.head = Linear(config.n_embd, config.vocab_size, bias=False)
+        if config.tie_weights:
+            self.head.weight = self.token_embedding.weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        residual = 0.02 / math.sqrt(2 * self.config.n_layer)
+        for name, module in self.named_modules():
+            if isinstance(module, Embedding | Linear):
+                ends = name.endswith(("out_proj", "down"))
+                init.normal_(module.weight, std=residual if ends else 0.02)
+            if isinstance(module, Linear) and isinstance(module.bias, Tensor):
+                init.zeros_(module.bias)
+            if isinstance(module, LayerNorm | LearnedPositions):
+                module.reset_parameters()
+
+    @property
+    def block_size(self) -> int:
+        """How many positions it can look at."""
+        return self.config.block_size
+
+    def new_cache(self) -> KVCache:
+        """Return an empty cache for `forward`."""
+        return KVCache(self.config.n_layer, self.config.block_size)
+
+    def forward(self, tokens: tt_tensor.Tensor, cache: KVCache | None = None) -> Tensor:
+        """Score what follows each token.
+
+        Args:
+            tokens: ``(N, T)``.
+            cache: What is known of tokens before these, to which these are added.
+
+        Raises:
+            ValueError: There are more tokens than ``block_size``.
+        """
+        x = self._embed(tokens, 0 if cache is None else cache.length)
+        if cache is None:
+            for block in self.blocks:
+                x = block(x)
+        else:
+            for block, layer in zip(self.blocks, cache.layers, strict=True):
+                x = block(x, layer)
+        return self.head(self.norm(x))  # (N, T, vocab_size)
+
+    def attention_maps(self, tokens: tt_tensor.Tensor) -> list[Tensor]:
+        """Return how much each position takes of which, block by block: (N, n_head, T, T)."""
+        x = self._embed(tokens, 0)
+        maps = []
+        for block in self.blocks:
+            maps.append(block.attention.weights(block.norm1(x)))
+            x = block(x)
+        return maps
+
+    def _embed(self, tokens: tt_tensor.Tensor, offset: int) -> Tensor:
+        if tokens.ndim != 2 or offset + tokens.shape[1] > self.config.block_size:
+            raise ValueError(
+                f"GPT: expected tokens of shape (N, T) with T up to {self.config.block_size}, "
+                f"got {tokens.shape}" + (f" after {offset} in the cache" if offset else "")
+            )
+        return self.dropout(self.positions(self.token_embedding(tokens), offset))

@@ -1,0 +1,369 @@
+"""Scaled dot-product attention and multi-head attention."""
+
+import tracemalloc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import tt_autograd as tt
+import tt_nn as nn
+import tt_tensor
+from tt_nn import functional as F
+
+pytestmark = pytest.mark.module_13
+
+Array = NDArray[Any]
+
+
+def normal(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def reference(q: Array, k: Array, v: Array, seen: Array, bias: Array) -> Array:
+    """Attention as its definition says, one query at a time."""
+    out = np.zeros((*np.broadcast_shapes(q.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]))
+    shape = (*out.shape[:-1], k.shape[-2])
+    seen, bias = np.broadcast_to(seen, shape), np.broadcast_to(bias, shape)
+    k = np.broadcast_to(k, (*out.shape[:-2], *k.shape[-2:]))
+    v = np.broadcast_to(v, (*out.shape[:-2], *v.shape[-2:]))
+    q = np.broadcast_to(q, (*out.shape[:-2], *q.shape[-2:]))
+    for place in np.ndindex(out.shape[:-1]):
+        *lead, _ = place
+        at = tuple(lead)
+        if not seen[place].any():
+            continue
+        keys = k[at][seen[place]]
+        scores = keys @ q[place] / np.sqrt(q.shape[-1]) + bias[place][seen[place]]
+        weights = np.exp(scores - scores.max())
+        out[place] = weights @ v[at][seen[place]] / weights.sum()
+    return out
+
+
+lengths = st.integers(1, 9)
+
+
+@settings(deadline=None)
+@given(
+    length=lengths,
+    keys=lengths,
+    lead=st.sampled_from([(), (2,), (2, 3), (2, 1, 2)]),
+    kind=st.sampled_from(["", "causal", "bool", "float"]),
+    seed=st.integers(0, 99),
+)
+def test_agrees_with_the_definition(
+    length: int, keys: int, lead: tuple[int, ...], kind: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    q, k = rng.standard_normal((*lead, length, 4)), rng.standard_normal((*lead, keys, 4))
+    v = rng.standard_normal((*lead, keys, 3))
+    seen, bias = np.ones((length, keys), bool), np.zeros((length, keys))
+    mask = None
+    if kind == "causal":
+        seen = np.tri(length, keys, dtype=bool)
+    if kind == "bool":
+        seen = rng.random((length, keys)) < 0.5
+        mask = tt.tensor(seen)
+    if kind == "float":
+        bias = rng.standard_normal((length, keys))
+        mask = tt.tensor(bias)
+    out = F.scaled_dot_product_attention(
+        tt.tensor(q), tt.tensor(k), tt.tensor(v), mask, is_causal=kind == "causal"
+    )
+    np.testing.assert_allclose(out.numpy(), reference(q, k, v, seen, bias), atol=1e-12)
+
+
+def attend(inputs: Iterable[tt.Tensor], **options: Any) -> tt.Tensor:
+    query, key, value = inputs
+    return F.scaled_dot_product_attention(query, key, value, **options)
+
+
+def together(*shape: int) -> list[tt.Tensor]:
+    return [tt.tensor(normal(*shape, seed=i), requires_grad=True) for i in range(3)]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("shape", [(5, 3), (2, 2, 70, 2)], ids=str)
+@pytest.mark.module_06
+def test_gradients_agree_with_differences(
+    causal: bool, dropout: float, shape: tuple[int, ...]
+) -> None:
+    def seeded(*inputs: tt.Tensor) -> tt.Tensor:
+        tt.manual_seed(0)
+        return attend(inputs, dropout_p=dropout, is_causal=causal)
+
+    inputs = together(*shape)
+    assert tt.gradcheck(seeded, inputs)
+    assert tt.gradgradcheck(seeded, inputs)
+
+
+@pytest.mark.module_06
+def test_a_mask_may_be_learned() -> None:
+    mask = tt.tensor(normal(2, 1, 4, 4), requires_grad=True)
+    assert tt.gradcheck(F.scaled_dot_product_attention, [*together(2, 3, 4, 2), mask])
+    assert tt.gradgradcheck(F.scaled_dot_product_attention, [*together(2, 3, 4, 2), mask])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_long_sequences_are_as_short_ones(dropout: float) -> None:
+    """Whether exponentials are kept or made again, and how rows are cut, makes no difference."""
+    length = 1100  # above which nothing is kept
+    inputs = together(1, 1, length, 4)
+    tt.manual_seed(0)
+    out = attend(inputs, dropout_p=dropout, is_causal=True)
+    g = tt.tensor(normal(1, 1, length, 4, seed=9))
+    first = tt.grad(out, inputs, g, create_graph=True)  # through plain ops, all at once
+    tt.manual_seed(0)
+    again = attend(inputs, dropout_p=dropout, is_causal=True)
+    np.testing.assert_array_equal(out.detach().numpy(), again.detach().numpy())
+    for a, b in zip(first, tt.grad(again, inputs, g), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.numpy(), atol=1e-10)
+
+
+def test_memory_grows_with_length_not_its_square() -> None:
+    """4,096 positions, forward and backward: their weights alone would take 268 MB and more."""
+    inputs = [tt.tensor(x.detach().numpy().astype("float32")) for x in together(1, 4, 4096, 32)]
+    for x in inputs:
+        x.requires_grad_()
+    tracemalloc.start()
+    attend(inputs, is_causal=True).sum().backward()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
+
+
+def test_attention_is_causal() -> None:
+    q, k, v = (normal(1, 2, 150, 4, seed=i) for i in range(3))
+    before = attend(map(tt.tensor, (q, k, v)), is_causal=True).numpy()
+    k[..., 70:, :] += 1
+    v[..., 70:, :] -= 1
+    after = attend(map(tt.tensor, (q, k, v)), is_causal=True).numpy()
+    np.testing.assert_array_equal(before[..., :70, :], after[..., :70, :])
+    assert (before[..., 70:, :] != after[..., 70:, :]).all()
+
+
+def test_large_scores_do_not_overflow() -> None:
+    x = tt.tensor(np.float32(1e3) * normal(3, 4).astype("float32"), requires_grad=True)
+    out = F.scaled_dot_product_attention(x, x, x)
+    out.sum().backward()
+    assert x.grad is not None
+    assert np.isfinite(out.detach().numpy()).all()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("blind", [np.array(False), np.array(-np.inf)], ids=str)
+def test_a_query_that_sees_nothing_gets_zeros_and_no_gradient(blind: Array) -> None:
+    inputs = together(3, 4)
+    mask = np.broadcast_to(blind, (1, 3)).repeat(3, 0).copy()
+    mask[0] = True if mask.dtype == bool else 0.0
+    out = attend(inputs, attn_mask=tt.tensor(mask))
+    out.sum().backward()
+    assert not out[1:].detach().numpy().any()
+    assert inputs[0].grad is not None
+    assert not inputs[0].grad[1:].numpy().any()
+    for x in inputs:
+        assert x.grad is not None
+        assert np.isfinite(x.grad.numpy()).all()
+    weights = F.attention_weights(inputs[0], inputs[1], tt.tensor(mask)).detach().numpy()
+    np.testing.assert_allclose(weights.sum(-1), [1, 0, 0])
+
+
+def test_dropout_keeps_the_mean() -> None:
+    tt.manual_seed(0)
+    q = tt.zeros(1, 200, 2)
+    out = F.scaled_dot_product_attention(q, q, tt.ones(1, 200, 1), dropout_p=0.25).numpy()
+    assert abs(out.mean() - 1) < 0.01
+    assert out.std() > 0.01
+    assert not F.scaled_dot_product_attention(q, q, tt.ones(1, 200, 1), dropout_p=1.0).numpy().any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("kind", [tt.Tensor, tt_tensor.Tensor])
+def test_dtype_is_kept(dtype: str, kind: type[Any]) -> None:
+    x = kind(normal(2, 5, 4), dtype)
+    out = F.scaled_dot_product_attention(x, x, x, is_causal=True)
+    assert out.dtype == dtype
+    assert out.shape == (2, 5, 4)
+
+
+def test_grouped_heads_are_repeated_ones() -> None:
+    q, k, v = (tt.tensor(normal(2, heads, 5, 4, seed=heads)) for heads in (6, 2, 2))
+    repeated = [tt.tensor(np.repeat(x.numpy(), 3, axis=1)) for x in (k, v)]
+    out = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    np.testing.assert_allclose(out.numpy(), attend([q, *repeated]).numpy(), atol=1e-12)
+
+
+def test_weights_sum_to_one() -> None:
+    q, k = (tt.tensor(normal(2, 3, 5, 4, seed=i)) for i in range(2))
+    weights = F.attention_weights(q, k, is_causal=True).numpy()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1)
+    assert (np.triu(weights, 1) == 0).all()
+    v = tt.tensor(normal(2, 3, 5, 4, seed=2))
+    np.testing.assert_allclose(
+        weights @ v.numpy(), F.scaled_dot_product_attention(q, k, v, is_causal=True).numpy()
+    )
+
+
+x24 = tt.ones(2, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: F.scaled_dot_product_attention(x24, tt.ones(2, 3), x24), ValueError, "same size"),
+        (lambda: F.scaled_dot_product_attention(x24, x24, tt.ones(3, 4)), ValueError, "as many"),
+        (lambda: F.scaled_dot_product_attention(tt.ones(4), x24, x24), ValueError, "of shapes"),
+        (
+            lambda: F.scaled_dot_product_attention(tt.ones(3, 2, 4), tt.ones(2, 2, 4), x24),
+            ValueError,
+            "leading dimensions that broadcast",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(x24, x24, x24, tt.ones(3, 3)),
+            ValueError,
+            r"expected a mask that broadcasts to \(2, 2\); got .*attn_mask float32 \(3, 3\)",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(x24, x24, x24, tt.ones(2, 2), is_causal=True),
+            ValueError,
+            "not both",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(x24, x24, x24, dropout_p=1.5),
+            ValueError,
+            "dropout_p from 0 to 1, got 1.5",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(x24, x24.double(), x24),
+            TypeError,
+            "one floating-point dtype",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(x24, x24, x24, tt.ones(2, 2).to("int64")),
+            TypeError,
+            "a mask of bools or floating-point",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(
+                tt.ones(3, 2, 4), tt.ones(2, 2, 4), tt.ones(2, 2, 4), enable_gqa=True
+            ),
+            ValueError,
+            "a multiple of those of key and value",
+        ),
+        (
+            lambda: F.attention_weights(x24, x24, tt.ones(2, 2), is_causal=True),
+            ValueError,
+            "not both",
+        ),
+        (lambda: nn.MultiheadAttention(6, 4), ValueError, "embed_dim to be a multiple of 4, got 6"),
+        (
+            lambda: nn.MultiheadAttention(6, 3, num_kv_heads=2),
+            ValueError,
+            "num_heads to be a multiple of 2, got 3",
+        ),
+        (lambda: nn.MultiheadAttention(6, 3, 2.0), ValueError, "dropout from 0 to 1, got 2.0"),
+        (
+            lambda: nn.MultiheadAttention(6, 3)(tt.ones(2, 5), tt.ones(2, 5), tt.ones(2, 5)),
+            ValueError,
+            r"expected query of shape \(length, N, 6\) or \(length, 6\)",
+        ),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(x24, x24, x24, attn_mask=tt.ones(3, 3)),
+            ValueError,
+            r"attn_mask of shape \(2, 2\) or \(2, 2, 2\), got \(3, 3\)",
+        ),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(x24, x24, x24, tt.ones(3)),
+            ValueError,
+            r"key_padding_mask of shape \(1, 2\), got \(1, 3\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    call: Callable[[], object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+# Multi-head attention
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("mask", [None, "seen by head", "causal"])
+def test_with_and_without_weights_is_the_same(kv_heads: int, mask: str | None) -> None:
+    """Two ways lead to the output: one product with one op, and one for each part."""
+    layer = nn.MultiheadAttention(8, 4, batch_first=True, num_kv_heads=kv_heads).double()
+    x = tt.tensor(normal(3, 5, 8), requires_grad=True)
+    masks: dict[str, Any] = {"key_padding_mask": tt.tensor(np.arange(5) >= [[5], [4], [3]])}
+    if mask == "seen by head":
+        hidden = np.random.default_rng(1).random((12, 5, 5)) < 0.4
+        masks["attn_mask"] = tt.tensor(hidden)
+    if mask == "causal":
+        masks["is_causal"] = True
+    values = []
+    for need_weights in (True, False):
+        out, weights = layer(x, x, x, need_weights=need_weights, **masks)
+        assert (weights is not None) == need_weights
+        values.append([out, *tt.grad((out * out).sum(), [x, *layer.parameters()])])
+    for a, b in zip(*values, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=1e-12)
+
+
+@pytest.mark.module_06
+def test_self_attention_has_second_derivatives() -> None:
+    layer = nn.MultiheadAttention(4, 2, batch_first=True, num_kv_heads=1).double()
+    x = tt.tensor(normal(2, 3, 4), requires_grad=True)
+    assert tt.gradgradcheck(lambda x: layer(x, x, x, need_weights=False)[0] ** 2, [x])
+
+
+def test_order_matters_only_by_positions() -> None:
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).double()
+    x = normal(1, 6, 8)
+    order = np.random.default_rng(1).permutation(6)
+    straight, mixed = (
+        layer(each, each, each, need_weights=False)[0].detach().numpy()
+        for each in map(tt.tensor, (x, x[:, order]))
+    )
+    np.testing.assert_allclose(straight[:, order], mixed, atol=1e-12)
+
+
+def test_starts_as_torch_does() -> None:
+    tt.manual_seed(0)
+    layer = nn.MultiheadAttention(64, 4)
+    bound = np.sqrt(6 / (64 + 3 * 64))
+    weight = layer.in_proj_weight.detach().numpy()
+    assert weight.max() <= bound
+    assert weight.std() == pytest.approx(bound / np.sqrt(3), rel=0.03)
+    assert layer.in_proj_bias is not None
+    assert not layer.in_proj_bias.detach().numpy().any()
+    assert not layer.out_proj.bias.detach().numpy().any()
+    assert nn.MultiheadAttention(8, 2, bias=False).in_proj_bias is None
+
+
+def test_dropout_is_for_training() -> None:
+    layer = nn.MultiheadAttention(8, 2, dropout=0.5)
+    x = tt.tensor(normal(5, 2, 8).astype("float32"))
+    first, second = (layer(x, x, x, need_weights=False)[0].detach().numpy() for _ in range(2))
+    assert (first != second).any()
+    layer.eval()
+    first, second = (layer(x, x, x, need_weights=False)[0].detach().numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_prints_its_sizes() -> None:
+    assert repr(nn.MultiheadAttention(8, 4, num_kv_heads=2)).startswith(
+        "MultiheadAttention(\n  embed_dim=8, num_heads=4, num_kv_heads=2\n"
+    )
+
+
+def test_causal_mask() -> None:
+    np.testing.assert_array_equal(nn.causal_mask(3).numpy(), np.tri(3, dtype=bool))
+    np.testing.assert_array_equal(
+        nn.causal_mask(2, 4).numpy(), [[True, True, True, False], [True, True, True, True]]
+    )
