@@ -120,7 +120,7 @@ def learn(
 
 def prepared(part: Images, count: int | None = None) -> tuple[tt.Tensor, tt.Tensor]:
     """Images of a part, ready for a model, (N, 1, 8, 8), and their labels, (N,): all, or some."""
-    loader: DataLoader[Any] = DataLoader(part, count or len(part), transform=PREPARE)
+    loader = DataLoader(part, count or len(part), transform=PREPARE)
     images, labels = next(iter(loader))
     return images, labels
 

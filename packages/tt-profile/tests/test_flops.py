@@ -6,6 +6,7 @@ import pytest
 
 import tt_autograd as tt
 import tt_nn as nn
+from tt_nn.models import GPT, GPTConfig
 from tt_profile import count_flops, count_parameters
 
 pytestmark = pytest.mark.module_14
@@ -88,6 +89,54 @@ def test_a_layer_costs_its_closed_form(
     model = make()
     assert count_flops(model, tt.ones(B, IN)).total == flops
     assert count_parameters(model) == parameters
+
+
+IMAGES = (B, 4, 9, 8)
+# Outputs have 9x8, 9x8, 4x4, 19x17, 4x3 and 4x4 pixels.
+SPATIAL: list[tuple[str, Callable[[], nn.Module], int]] = [
+    ("convolution", lambda: nn.Conv2d(4, 6, 3, padding=1), B * 6 * 72 * (2 * 4 * 9 + 1)),
+    ("groups", lambda: nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False), B * 6 * 72 * 2 * 18),
+    ("strides", lambda: nn.Conv2d(4, 6, (3, 1), stride=2, bias=False), B * 6 * 16 * 2 * 12),
+    (
+        "transposed convolution",
+        lambda: nn.ConvTranspose2d(4, 6, 3, stride=2),
+        B * (4 * 72 * 2 * 6 * 9 + 6 * 19 * 17),
+    ),
+    ("maximum", lambda: nn.MaxPool2d(3, stride=2), B * 4 * 12 * 9),
+    ("average", lambda: nn.AvgPool2d(2), B * 4 * 16 * 4),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "flops"), SPATIAL, ids=[name for name, *_ in SPATIAL])
+def test_a_spatial_layer_costs_its_closed_form(
+    name: str, make: Callable[[], nn.Module], flops: int
+) -> None:
+    assert count_flops(make(), tt.ones(*IMAGES)).total == flops
+
+
+# A query and a key that it sees: a product of 6, scaled; softmax, of 5 steps; a value of 6.
+PAIR = 2 * 6 + 1 + 5 + 2 * 6
+
+
+@pytest.mark.parametrize(("causal", "pairs"), [(False, 5 * 7), (True, 1 + 2 + 3 + 4 + 5)])
+def test_attention_costs_its_closed_form(causal: bool, pairs: int) -> None:
+    query, key = tt.ones(B, 2, 5, 6), tt.ones(B, 2, 7, 6)
+    count = count_flops(
+        lambda: nn.functional.scaled_dot_product_attention(query, key, key, is_causal=causal)
+    )
+    assert count.total == B * 2 * pairs * PAIR
+
+
+def test_generation_costs_the_same_with_and_without_taking_positions_again() -> None:
+    tokens = tt.zeros(B, 5, dtype="int64")
+    model = GPT(GPTConfig(vocab_size=7, block_size=5, n_layer=1, n_head=2, n_embd=12))
+    whole = count_flops(model, tokens).by_op
+    assert whole["self_attention"] == B * 2 * (1 + 2 + 3 + 4 + 5) * PAIR
+    cache, cached = model.new_cache(), 0
+    with tt.no_grad():
+        for part in (tokens[:, :2], tokens[:, 2:3], tokens[:, 3:]):
+            cached += count_flops(model, part, cache).by_op["cached_attention"]
+    assert cached == whole["self_attention"]
 
 
 def test_bilinear_costs_its_closed_form() -> None:

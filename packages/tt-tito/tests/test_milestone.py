@@ -1,11 +1,13 @@
 """A milestone's run: flags, exit codes, and what it leaves behind."""
 
+import io
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +16,17 @@ from matplotlib.figure import Figure
 
 import tt_autograd as tt
 import tt_nn as nn
-from tt_tito import Bound, Lab, Milestone, MissingDataError, Option, TitoError, at_least, at_most
+from tt_tito import (
+    Bound,
+    Lab,
+    Milestone,
+    MissingDataError,
+    Option,
+    Recipe,
+    TitoError,
+    at_least,
+    at_most,
+)
 
 MakeScript = Callable[..., Path]
 Experiment = Callable[[Lab], None]
@@ -78,6 +90,8 @@ def run(make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         bar: dict[str, Bound] | None = None,
         threads: int | None = None,
         options: tuple[Option, ...] = (),
+        demo_bar: dict[str, Bound] | None = None,
+        recipes: dict[str, Recipe] | None = None,
     ) -> int:
         milestone = Milestone(
             str(script),
@@ -87,6 +101,8 @@ def run(make_script: MakeScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             batch_size=50,
             threads=threads,
             options=options,
+            demo_bar=demo_bar,
+            recipes=recipes or {},
         )
         return milestone.run(experiment, flags)
 
@@ -134,6 +150,22 @@ def test_report_keeps_time_and_says_on_what_it_ran(run: Run) -> None:
     assert seconds["total"] >= seconds["train"]
     assert set(environment) == {"python", "numpy", "blas", "threads", "cpu", "packages"}
     assert {"tt-tito", "tt-nn", "tt-profile"} <= set(environment["packages"])
+
+
+def test_the_seconds_of_a_phase_can_be_a_metric(run: Run) -> None:
+    def experiment(lab: Lab) -> None:
+        assert lab.seconds("train") == 0.0
+        with lab.timed("train"):
+            pass
+        lab.metric("training_seconds", lab.seconds("train"))
+        measure_systems(lab)
+
+    assert run(experiment, bar={"training_seconds": at_most(60)}) == 0
+    report = read_report()
+    seconds, metrics = report["seconds"], report["metrics"]
+    assert isinstance(seconds, dict)
+    assert isinstance(metrics, dict)
+    assert 0.0 < metrics["training_seconds"] == seconds["train"]
 
 
 def test_scaling_has_a_row_for_each_size(run: Run) -> None:
@@ -202,6 +234,48 @@ def test_pictures_are_png_files(run: Run) -> None:
         assert (REPORT / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+# --- Texts --------------------------------------------------------------------------------------
+
+
+def test_an_excerpt_is_shown_as_it_comes_and_stands_in_the_report(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[str] = []
+
+    def pieces() -> Iterator[str]:
+        yield "ROMEO:\n  O, [b]she[/b] "
+        shown.append(capsys.readouterr().out)
+        yield "doth <teach>\x1b[2J!"
+
+    def experiment(lab: Lab) -> None:
+        text = lab.excerpt("A speech", pieces())
+        assert text == "ROMEO:\n  O, [b]she[/b] doth <teach>\N{REPLACEMENT CHARACTER}[2J!"
+        lab.metric("accuracy", 1.0)
+        measure_systems(lab)
+
+    assert run(experiment) == 0
+    assert shown[0].endswith("A speech\nROMEO:\n  O, [b]she[/b] ")
+    assert capsys.readouterr().out.startswith("doth <teach>\N{REPLACEMENT CHARACTER}[2J!\n")
+    page = (REPORT / "report.html").read_text(encoding="utf-8")
+    assert "ROMEO:\n  O, [b]she[/b] doth &lt;teach&gt;" in page
+
+
+def test_a_line_is_asked_for_until_there_are_no_more(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("To be\n\n"))
+    answers: list[str | None] = []
+
+    def experiment(lab: Lab) -> None:
+        answers.extend(lab.ask("Your line:") for _ in range(3))
+        lab.metric("accuracy", 1.0)
+        measure_systems(lab)
+
+    assert run(experiment) == 0
+    assert answers == ["To be", "", None]
+    assert "Your line:" in capsys.readouterr().out
+
+
 # --- The verdict --------------------------------------------------------------------------------
 
 
@@ -229,6 +303,16 @@ def test_a_bar_on_what_was_not_measured_is_not_met(
     bar = {"accuracy": at_least(0.9), "speed": at_least(1.0)}
     assert run(experiment_with(1.0), bar=bar) == 1
     assert "not measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"), [([], 1), (["--demo-mode"], 0), (["--use-pretrained"], 1)]
+)
+def test_a_demo_may_have_a_bar_of_its_own(run: Run, flags: list[str], code: int) -> None:
+    bars = {"bar": {"accuracy": at_least(0.9)}, "demo_bar": {"accuracy": at_least(0.5)}}
+    assert run(experiment_with(0.6), *flags, **bars) == code
+    limit = 0.5 if "--demo-mode" in flags else 0.9
+    assert read_report()["bar"] == {"accuracy": {"minimum": limit}}
 
 
 def test_every_metric_of_the_bar_counts(run: Run) -> None:
@@ -300,7 +384,7 @@ def test_missing_data_is_an_error_unless_it_is_to_be_skipped(
 # --- Flags --------------------------------------------------------------------------------------
 
 SIZE = Option("--hidden-units", 8, "units", demo=4)
-RECIPE = Option("--recipe", "slow", "how", choices=("slow", "fast"))
+PACE = Option("--pace", "slow", "how", choices=("slow", "fast"))
 AUGMENT = Option("--augment", False, "shift the images")
 
 
@@ -335,26 +419,24 @@ def test_flags(run: Run, flags: list[str], attribute: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("flags", "size", "recipe", "augment"),
+    ("flags", "size", "pace", "augment"),
     [
         ([], 8, "slow", False),
         (["--demo-mode"], 4, "slow", False),
         (["--demo-mode", "--hidden-units", "16"], 16, "slow", False),
-        (["--recipe", "fast", "--augment"], 8, "fast", True),
+        (["--pace", "fast", "--augment"], 8, "fast", True),
     ],
 )
-def test_flags_of_a_script(
-    run: Run, flags: list[str], size: int, recipe: str, augment: bool
-) -> None:
+def test_flags_of_a_script(run: Run, flags: list[str], size: int, pace: str, augment: bool) -> None:
     def experiment(lab: Lab) -> None:
         assert lab.option("hidden_units", int) == size
-        assert lab.option("recipe", str) == recipe
+        assert lab.option("pace", str) == pace
         assert lab.option("augment", bool) is augment
         with pytest.raises(TypeError, match="hidden_units"):
             lab.option("hidden_units", str)
         raise TitoError("That is all that was asked.")
 
-    assert run(experiment, *flags, options=(SIZE, RECIPE, AUGMENT)) == 2
+    assert run(experiment, *flags, options=(SIZE, PACE, AUGMENT)) == 2
 
 
 @pytest.mark.parametrize(
@@ -371,7 +453,8 @@ def test_flags_of_a_script(
         (["--demo-mode", "--test-only"], "not allowed with"),
         (["--data-dir", "nowhere"], "no such folder"),
         (["--use-pretrained"], "line.safetensors is not there"),
-        (["--recipe", "odd"], "invalid choice"),
+        (["--pace", "odd"], "invalid choice"),
+        (["--recipe", "fast"], "Unrecognized arguments: --recipe"),
         (["--hidden-units", "many"], "invalid int value"),
     ],
 )
@@ -382,7 +465,7 @@ def test_a_wrong_flag_is_told_in_a_paragraph(
         if lab.mode == "pretrained":
             lab.load_weights(nn.Linear(1, 1))
 
-    assert run(experiment, *flags, options=(SIZE, RECIPE)) == 2
+    assert run(experiment, *flags, options=(SIZE, PACE)) == 2
     err = capsys.readouterr().err
     assert complaint in " ".join(err.split())
     assert err.startswith("line.py: ")
@@ -390,15 +473,63 @@ def test_a_wrong_flag_is_told_in_a_paragraph(
     assert not (REPORT / "report.json").exists()
 
 
+FAST = Recipe({"accuracy": at_least(0.5)}, epochs=2, demo_epochs=1, batch_size=10)
+
+
+@pytest.mark.parametrize(
+    ("flags", "recipe", "epochs", "batch_size"),
+    [
+        ([], "default", 7, 50),
+        (["--recipe", "default"], "default", 7, 50),
+        (["--recipe", "fast"], "fast", 2, 10),
+        (["--recipe", "fast", "--demo-mode"], "fast", 1, 10),
+        (["--recipe", "fast", "--epochs", "5", "--batch-size", "3"], "fast", 5, 3),
+    ],
+)
+def test_a_recipe_says_what_its_flags_start_from(
+    run: Run, flags: list[str], recipe: str, epochs: int, batch_size: int
+) -> None:
+    def experiment(lab: Lab) -> None:
+        assert (lab.recipe, lab.epochs, lab.batch_size) == (recipe, epochs, batch_size)
+        raise TitoError("That is all that was asked.")
+
+    assert run(experiment, *flags, recipes={"fast": FAST}) == 2
+
+
+def test_a_recipe_has_a_bar_a_folder_and_weights_of_its_own(
+    run: Run, make_script: MakeScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def experiment(lab: Lab) -> None:
+        model = nn.Linear(1, 1)
+        if lab.mode == "pretrained":
+            lab.load_weights(model)
+        lab.save_weights(model)
+        lab.metric("accuracy", 0.6)
+        measure_systems(lab)
+
+    recipes = {"fast": FAST}
+    assert run(experiment, recipes=recipes) == 1
+    assert run(experiment, "--recipe", "fast", recipes=recipes) == 0
+    assert "recipe fast" in capsys.readouterr().out
+    folder = REPORT.with_name("line_fast")
+    assert read_report(folder)["bar"] == {"accuracy": {"minimum": 0.5}}
+    weights = folder / "line_fast.safetensors"
+    make_script().with_name(weights.name).write_bytes(weights.read_bytes())
+    assert run(experiment, "--recipe", "fast", "--use-pretrained", recipes=recipes) == 0
+    assert run(experiment, "--recipe", "odd", recipes=recipes) == 2
+    assert "choose from" in capsys.readouterr().err
+
+
 def test_help_names_every_flag(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        run(experiment_with(1.0), "--help", options=(SIZE, AUGMENT))
+        run(experiment_with(1.0), "--help", options=(SIZE, AUGMENT), recipes={"fast": FAST})
     out = capsys.readouterr().out
     for flag in (
         *("--epochs", "--batch-size", "--seed", "--threads", "--test-only", "--demo-mode"),
         *("--use-pretrained", "--data-dir", "--report-dir", "--hidden-units", "--augment"),
+        *("--recipe", "(7 or 2; 3 or 1 with", "(50 or 10)"),
     ):
-        assert flag in out
+        assert flag in " ".join(out.split())
 
 
 def test_threads_are_set_for_the_run(make_script: MakeScript, tmp_path: Path) -> None:
@@ -422,6 +553,34 @@ def test_threads_are_set_for_the_run(make_script: MakeScript, tmp_path: Path) ->
         environment = read_report(tmp_path)["environment"]
         assert isinstance(environment, dict)
         assert environment["threads"] == threads
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")
+def test_memory_that_is_freed_is_kept_where_the_c_library_can(
+    make_script: MakeScript, tmp_path: Path
+) -> None:
+    """After a large array is gone, the process still has its pages, and gets them again."""
+    script = make_script(
+        "import sys\n"
+        "import resource\n"
+        "import numpy as np\n"
+        "from tt_tito import Milestone, TitoError\n"
+        "def experiment(lab):\n"
+        "    for _ in range(2):\n"
+        "        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "        np.ones(1 << 24)\n"
+        "        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults\n"
+        "    raise TitoError(f'{faults} faults')\n"
+        "milestone = Milestone(__file__, bar={}, epochs=1, demo_epochs=1, batch_size=1)\n"
+        "sys.exit(milestone.run(experiment))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), "--report-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert int(done.stderr.split()[1]) < 100  # of 32,768 pages
 
 
 # --- Errors -------------------------------------------------------------------------------------
@@ -539,6 +698,32 @@ def test_weights_that_a_run_saved_can_be_shipped_beside_the_script(
     assert run(learn_one, "--use-pretrained", "--report-dir", "again") == 0
     assert read_report(Path("again"))["metrics"] == {"accuracy": 1.0}
     assert not Path("again", "line.safetensors").exists()  # nothing was trained
+
+
+def test_weights_rounded_to_half_precision_take_half_the_room(
+    run: Run, make_script: MakeScript
+) -> None:
+    first = nn.Sequential(nn.Linear(30, 30), nn.BatchNorm1d(30))
+
+    def experiment(lab: Lab, half: bool) -> None:
+        if lab.mode == "pretrained":
+            lab.load_weights(first)
+        lab.save_weights(first, half=half)
+        measure_systems(lab)
+
+    sizes = []
+    for half in (False, True):
+        assert run(lambda lab, half=half: experiment(lab, half), bar={}) == 0
+        sizes.append((REPORT / "line.safetensors").stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+    saved = [parameter.detach().numpy().copy() for parameter in first.parameters()]
+    make_script().with_name("line.safetensors").write_bytes(
+        (REPORT / "line.safetensors").read_bytes()
+    )
+    assert run(lambda lab: experiment(lab, True), "--use-pretrained", bar={}) == 0
+    for parameter, value in zip(first.parameters(), saved, strict=True):
+        assert parameter.dtype == value.dtype
+        assert parameter.detach().numpy() == pytest.approx(value, rel=1e-3, abs=1e-6)
 
 
 def test_damaged_weights_are_told(

@@ -13,6 +13,7 @@ from tt_tito.pictures import (
     Curve,
     Draw,
     class_colours,
+    draw_attention,
     draw_confusion,
     draw_curves,
     draw_images,
@@ -40,14 +41,30 @@ def figure() -> Figure:
     "draw",
     [
         lambda figure: draw_curves(figure, CURVES, "epoch"),
+        lambda figure: draw_curves(figure, CURVES, "epoch", {"chance": 4.0}),
+        lambda figure: draw_attention(figure, np.tri(3)[None], "abc"),
+        lambda figure: draw_attention(figure, np.stack([np.tri(2)] * 3), ["to", "be"]),
         lambda figure: draw_confusion(figure, COUNTS, ["aeroplane", "cat", "dog"]),
         lambda figure: draw_confusion(figure, np.diag([3, 4]), "01"),
         lambda figure: draw_images(figure, IMAGES, ["title"] * 5, columns=3),
         lambda figure: draw_images(figure, IMAGES, signed=True),
+        lambda figure: draw_images(figure, [np.full((2, 2, 3), 0.5), *IMAGES]),
         lambda figure: draw_images(figure, np.zeros((1, 2, 2))),
         lambda figure: draw_images(figure, np.zeros((1, 2, 2)), signed=True),
     ],
-    ids=["curves", "confusion", "no mistake", "titles", "signed", "blank", "no weights"],
+    ids=[
+        "curves",
+        "levels",
+        "one head",
+        "three heads",
+        "confusion",
+        "no mistake",
+        "titles",
+        "signed",
+        "colour",
+        "blank",
+        "no weights",
+    ],
 )
 def test_it_draws_on_light_and_on_dark_pages(draw: Draw) -> None:
     picture = draw_picture("name", draw, alt="A picture.", caption="", size=(3, 3))
@@ -66,6 +83,29 @@ def test_curves_keep_their_colour_across_panels(figure: Figure) -> None:
         "Loss",
         "Error",
     ]
+
+
+def test_levels_are_named_lines_across_every_panel(figure: Figure) -> None:
+    draw_curves(figure, CURVES, "epoch", {"chance": 4.0, "best": 0.5})
+    for axes, curves in zip(figure.axes, CURVES.values(), strict=True):
+        levels = axes.get_lines()[len(curves) :]
+        assert [np.asarray(line.get_ydata()).tolist() for line in levels] == [
+            [4.0, 4.0],
+            [0.5, 0.5],
+        ]
+        assert [text.get_text() for text in axes.texts] == ["chance", "best"]
+
+
+def test_attention_has_a_map_for_each_head_with_the_text_on_both_axes(figure: Figure) -> None:
+    maps = np.stack([np.tri(3), np.eye(3), np.tri(3).T])
+    draw_attention(figure, maps, "to!", columns=2)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert len(shown) == 3
+    for axes, weights in zip(shown, maps, strict=True):
+        (image,) = axes.get_images()
+        assert np.asarray(image.get_array()) == pytest.approx(np.sqrt(weights))
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            assert [label.get_text() for label in labels] == ["t", "o", "!"]
 
 
 def test_confusion_says_every_count_but_zero_where_it_belongs(figure: Figure) -> None:
@@ -92,6 +132,13 @@ def test_images_stand_in_rows_with_their_titles(figure: Figure) -> None:
     assert [text.get_text() for text in axes.texts] == list("abcde")
     for image, expected in zip(axes.get_images(), IMAGES, strict=True):
         assert np.asarray(image.get_array()) == pytest.approx(expected)
+
+
+def test_an_image_in_colour_is_shown_as_it_is(figure: Figure) -> None:
+    colours = np.linspace(0.25, 0.75, 12).reshape(2, 2, 3)
+    draw_images(figure, [colours, IMAGES[0]])
+    shown, _ = figure.axes[0].get_images()
+    assert np.asarray(shown.get_array()) == pytest.approx(colours)
 
 
 def test_a_weight_of_zero_has_the_colour_of_the_page(figure: Figure) -> None:

@@ -106,6 +106,58 @@ def _bilinear(event: OpEvent) -> int:
     return _output_size(event) * (2 * in1 * in2 + 2 * in2 + has_bias)
 
 
+def _conv(event: OpEvent) -> int:
+    """For each output a product with a filter, (out, in / groups, ...), and one for the bias."""
+    has_bias = len(event.inputs) > 2 and event.inputs[2] is not None
+    return _output_size(event) * (2 * math.prod(event.shapes[1][1:]) + has_bias)
+
+
+def _conv_transpose(event: OpEvent) -> int:
+    """For each input a product with a filter, (in, out / groups, ...); one more for the bias."""
+    has_bias = len(event.inputs) > 2 and event.inputs[2] is not None
+    products = 2 * math.prod(event.shapes[0]) * math.prod(event.shapes[1][1:])
+    return products + _output_size(event) * has_bias
+
+
+def _pool(event: OpEvent) -> int:
+    """For each output a step for each element of its window."""
+    height, width = event.params["kernel_size"]
+    return _output_size(event) * int(height * width)
+
+
+def _attention(event: OpEvent) -> int:
+    """For each pair of a query and a key that it sees: their product, its scaling, softmax, value.
+
+    Query, key and value are (..., T, D), (..., S, D) and (..., S, Dv).
+    """
+    length, keys, dim = event.shapes[0][-2], event.shapes[1][-2], event.shapes[0][-1]
+    value_dim = event.shapes[2][-1]
+    pairs = length * keys
+    if event.params["is_causal"]:  # query t sees keys 0 to t
+        pairs = sum(min(t + 1, keys) for t in range(length))
+    heads = _output_size(event) // max(length * value_dim, 1)
+    return heads * pairs * (2 * dim + 2 * value_dim + 1 + STEPS["softmax"])
+
+
+def _self_attention(event: OpEvent) -> int:
+    """The same where query, key and value of all heads stand side by side: (N, T, features)."""
+    samples, length, features = event.shapes[0]
+    heads = int(event.params["num_heads"])
+    dim = features // (heads + 2 * int(event.params["num_kv_heads"]))
+    pairs = length * (length + 1) // 2 if event.params["is_causal"] else length**2
+    return samples * heads * pairs * (4 * dim + 1 + STEPS["softmax"])
+
+
+def _cached_attention(event: OpEvent) -> int:
+    """The same for the last positions of a sequence, whose keys are all in the cache by now."""
+    samples, length, features = event.shapes[0]
+    heads = int(event.params["num_heads"])
+    dim = features // (heads + 2 * int(event.params["num_kv_heads"]))
+    keys = int(event.params["cache"].length)
+    pairs = length * keys - length * (length - 1) // 2
+    return samples * heads * pairs * (4 * dim + 1 + STEPS["softmax"])
+
+
 def _einsum(event: OpEvent) -> int:
     """For each tuple of indices: a multiplication for each further operand, and an addition.
 
@@ -123,6 +175,13 @@ FORMULAS: Mapping[str, Formula] = {
     "linear": _linear,
     "bilinear": _bilinear,
     "einsum": _einsum,
+    "conv2d": _conv,
+    "conv_transpose2d": _conv_transpose,
+    "scaled_dot_product_attention": _attention,
+    "self_attention": _self_attention,
+    "cached_attention": _cached_attention,
+    "max_pool2d": _pool,
+    "avg_pool2d": _pool,
 }
 
 READS: Mapping[str, int] = {
@@ -150,12 +209,18 @@ STEPS: Mapping[str, int] = {
     "silu": 4,  # sigmoid, multiply
     "gelu": 5,  # scale, erf, add, multiply, halve
     "rsqrt": 2,  # square root, divide
+    "batch_norm": 7,  # sum; subtract, square, sum; subtract, multiply, add
+    "layer_norm": 7,
+    "rms_norm": 4,  # square, sum, multiply twice
+    "relu_squared": 2,
+    "rotary_embedding": 3,  # two products, add
+    "blend": 3,
 }
 
 FREE = frozenset(
     {
         *("reshape", "view", "permute", "expand", "concat", "stack", "pad", "flip", "roll", "tile"),
         *("getitem", "setitem", "unindex", "gather", "take", "index_select", "embedding"),
-        *("one_hot", "tril", "triu", "clone", "cast", "where"),
+        *("one_hot", "tril", "triu", "clone", "cast", "where", "batch_first"),
     }
 )

@@ -9,3 +9,4 @@ from ._flags import Flags as Flags
 from ._flags import Option as Option
 from ._lab import Lab as Lab
 from ._lab import Milestone as Milestone
+from ._recipe import Recipe as Recipe

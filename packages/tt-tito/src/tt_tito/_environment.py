@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from dataclasses import dataclass
@@ -37,13 +38,23 @@ def blas_libraries() -> list[Blas]:
     return libraries
 
 
-def set_blas_threads(threads: int) -> None:
-    """Set the number of BLAS threads for the rest of the process.
+# Parameters of mallopt (malloc.h of glibc).
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
-    Args:
-        threads: The number of threads.
+
+def keep_freed_memory() -> None:
+    """Keep memory that is freed for what comes next, in place of giving it back and asking again.
+
+    A training step frees and allocates the same large arrays again and again. glibc returns them to
+    the operating system, which hands out new pages, and clears each when it is first touched. Where
+    the C library is another, nothing is done. It holds for the rest of the process.
     """
-    ThreadpoolController().limit(limits=threads, user_api="blas")
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_MMAP_MAX, 0)  # large arrays come from the heap as well
+    mallopt(_TRIM_THRESHOLD, -1)  # which never shrinks
+    mallopt(_TOP_PAD, 1 << 28)  # and grows in steps of 256 MiB
 
 
 def available_cpus() -> int:
@@ -75,12 +86,14 @@ def describe_environment() -> dict[str, object]:
         >>> sorted(describe_environment())
         ['blas', 'cpu', 'numpy', 'packages', 'python', 'threads']
     """
+    from tt_nn import get_num_threads  # here, for the doctor looks at broken environments too
+
     libraries = blas_libraries()
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": ", ".join(library.name for library in libraries) or "none found",
-        "threads": max((library.threads for library in libraries), default=1),
+        "threads": get_num_threads(),
         "cpu": f"{cpu_name()}, {available_cpus()} available",
         "packages": {
             distribution.metadata["Name"]: distribution.version

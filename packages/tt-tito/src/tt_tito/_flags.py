@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from ._errors import TitoError
+from ._recipe import Recipe
+
+DEFAULT = "default"  # the name of a script's first recipe
 
 Mode = Literal["full", "demo", "test-only", "pretrained"]
 Value = int | float | str | bool
@@ -48,10 +51,11 @@ class Flags:
         epochs: How often to go over the training data; 0 where nothing is trained.
         batch_size: Examples in a batch.
         seed: Seed of every random choice.
-        threads: BLAS threads; None to leave them as they are.
+        threads: Threads of large kernels; None to leave them as they are.
         data_dir: Folder with data sets; None for the data home.
         report_dir: Folder for the report.
         options: The values of the script's own flags, by name.
+        recipe: The name of the recipe; ``default`` where a script has but one.
     """
 
     mode: Mode
@@ -62,6 +66,7 @@ class Flags:
     data_dir: Path | None
     report_dir: Path
     options: dict[str, Value]
+    recipe: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +74,13 @@ class Defaults:
     """What a script uses when its flags do not say otherwise.
 
     Attributes:
-        epochs: Epochs of a full run.
-        batch_size: Examples in a batch.
-        demo_epochs: Epochs under ``--demo-mode``.
-        report_dir: Folder for the report.
-        threads: BLAS threads; None to leave them as they are.
+        recipes: The ways to run it, by name; ``default`` is one of them.
+        report_dir: Folder for the report; the name of another recipe is added to it.
+        threads: Threads of large kernels; None to leave them as they are.
         options: The script's own flags.
     """
 
-    epochs: int
-    batch_size: int
-    demo_epochs: int
+    recipes: Mapping[str, Recipe]
     report_dir: Path
     threads: int | None = None
     options: tuple[Option, ...] = ()
@@ -110,6 +111,8 @@ def parse_flags(
     """
     given = _parser(defaults, program, description).parse_args(argv)
     mode: Mode = given.mode
+    name: str = given.recipe
+    recipe = defaults.recipes[name]
     if given.data_dir is not None and not given.data_dir.is_dir():
         raise TitoError(f"--data-dir {given.data_dir}: there is no such folder.")
     if mode in ("test-only", "pretrained"):
@@ -117,17 +120,28 @@ def parse_flags(
     elif given.epochs is not None:
         epochs = given.epochs
     else:
-        epochs = defaults.demo_epochs if mode == "demo" else defaults.epochs
+        epochs = recipe.demo_epochs if mode == "demo" else recipe.epochs
     return Flags(
         mode=mode,
         epochs=epochs,
-        batch_size=given.batch_size,
+        batch_size=given.batch_size or recipe.batch_size,
         seed=given.seed,
         threads=given.threads,
         data_dir=given.data_dir,
-        report_dir=given.report_dir,
+        report_dir=given.report_dir or with_recipe(defaults.report_dir, name),
         options={option.name: _value(option, given, mode) for option in defaults.options},
+        recipe=name,
     )
+
+
+def with_recipe(path: Path, recipe: str) -> Path:
+    """The path of what belongs to a recipe; that of the default one keeps its name.
+
+    Example:
+        >>> with_recipe(Path("digits.safetensors"), "fast").name
+        'digits_fast.safetensors'
+    """
+    return path if recipe == DEFAULT else path.with_stem(f"{path.stem}_{recipe}")
 
 
 def _value(option: Option, given: argparse.Namespace, mode: Mode) -> Value:
@@ -143,15 +157,14 @@ def _parser(defaults: Defaults, program: str, description: str) -> argparse.Argu
         "--epochs",
         type=_positive,
         metavar="N",
-        help=f"times to go over the training data ({defaults.epochs}; "
-        f"{defaults.demo_epochs} with --demo-mode)",
+        help=f"times to go over the training data ({_each(defaults, 'epochs')}; "
+        f"{_each(defaults, 'demo_epochs')} with --demo-mode)",
     )
     parser.add_argument(
         "--batch-size",
         type=_positive,
         metavar="N",
-        default=defaults.batch_size,
-        help="examples in a batch (%(default)s)",
+        help=f"examples in a batch ({_each(defaults, 'batch_size')})",
     )
     parser.add_argument(
         "--seed", type=_natural, metavar="N", default=0, help="seed of every random choice (0)"
@@ -161,7 +174,7 @@ def _parser(defaults: Defaults, program: str, description: str) -> argparse.Argu
         type=_positive,
         metavar="N",
         default=defaults.threads,
-        help=f"BLAS threads ({defaults.threads or 'left as they are'})",
+        help=f"threads of large kernels ({defaults.threads or 'left as they are'})",
     )
     modes = parser.add_mutually_exclusive_group()
     modes.set_defaults(mode="full")
@@ -176,13 +189,25 @@ def _parser(defaults: Defaults, program: str, description: str) -> argparse.Argu
         "--report-dir",
         type=Path,
         metavar="DIR",
-        default=defaults.report_dir,
-        help="folder for the report (%(default)s)",
+        help=f"folder for the report ({defaults.report_dir})",
     )
+    parser.set_defaults(recipe=DEFAULT)
+    if len(defaults.recipes) > 1:
+        parser.add_argument(
+            "--recipe",
+            choices=tuple(defaults.recipes),
+            help=f"which of the script's recipes ({DEFAULT})",
+        )
     own = parser.add_argument_group("flags of this script") if defaults.options else parser
     for option in defaults.options:
         _add_option(own, option)
     return parser
+
+
+def _each(defaults: Defaults, attribute: str) -> str:
+    """What every recipe starts from, in the order of the recipes."""
+    values = [str(getattr(recipe, attribute)) for recipe in defaults.recipes.values()]
+    return " or ".join(values if len(set(values)) > 1 else values[:1])
 
 
 def _add_option(group: argparse._ActionsContainer, option: Option) -> None:
@@ -197,7 +222,7 @@ def _add_option(group: argparse._ActionsContainer, option: Option) -> None:
             type=type(option.default),
             choices=option.choices or None,
             metavar=None if option.choices else "X",
-            help=f"{option.help} ({option.default})",
+            help=f"{option.help} ({option.default})" if option.default != "" else option.help,
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from html import escape
 
 from ._format import format_bytes, format_cell, format_seconds, in_words
-from ._report import Block, Heading, Note, Picture, Report, Table, numeric_columns
+from ._report import Block, Excerpt, Heading, Note, Picture, Report, Table, numeric_columns
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b2230; --muted: #596579;
@@ -49,6 +49,7 @@ figure img { display: block; width: 100%; height: auto; border-radius: 0.4rem; }
 figcaption { color: var(--muted); font-size: 0.92rem; margin-top: 0.5rem; }
 pre { background: var(--card); border-radius: 0.5rem; padding: 0.8rem 1rem; overflow-x: auto;
   font-size: 0.88rem; }
+.excerpt figcaption { margin: 0 0 0.5rem; } .excerpt pre { margin: 0; white-space: pre-wrap; }
 """
 
 # Nothing is loaded from anywhere: pictures are embedded, the only style is the one above.
@@ -119,6 +120,9 @@ def _block(block: Block) -> str:
             return _picture(block)
         case Table():
             return _table(block)
+        case Excerpt(title, text):
+            shown = f"<figcaption>{escape(title)}</figcaption><pre>{escape(text)}</pre>"
+            return f'<figure class="excerpt">{shown}</figure>'
 
 
 def _picture(picture: Picture) -> str:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Literal, SupportsFloat, TypeVar
 from ._bar import Bound
 from ._catalogue import identify
 from ._errors import SKIP_MISSING_DATA, MissingDataError, TitoError
-from ._flags import Defaults, Flags, Mode, Option, parse_flags
+from ._flags import DEFAULT, Defaults, Flags, Mode, Option, parse_flags, with_recipe
+from ._recipe import Recipe
 from ._report import (
     Block,
     Cell,
+    Excerpt,
     Heading,
     Note,
     Report,
@@ -56,9 +58,14 @@ class Milestone:
         epochs: Epochs of a full run.
         demo_epochs: Epochs under ``--demo-mode``.
         batch_size: Examples in a batch.
-        threads: BLAS threads; None to leave them as they are. A second thread gains little on
-            small matrices, and loses much when another program wants its core.
+        threads: How many threads large kernels use, see `tt_nn.set_num_threads`; ``"all"`` for one
+            on each CPU, None to leave them as they are. A second thread gains little on small
+            matrices, and loses much when another program wants its core.
         options: Flags of this script alone.
+        demo_bar: The bar of a demo, where less than a minute cannot reach that of a full run; the
+            same bar if None.
+        recipes: Other ways to run it, by the name that ``--recipe`` takes; what stands above is
+            ``default``.
 
     Example:
         A script ends with::
@@ -79,8 +86,10 @@ class Milestone:
     epochs: int
     demo_epochs: int
     batch_size: int
-    threads: int | None = None
+    threads: int | Literal["all"] | None = None
     options: tuple[Option, ...] = ()
+    demo_bar: Mapping[str, Bound] | None = None
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def run(self, experiment: Callable[[Lab], None], argv: Sequence[str] | None = None) -> int:
         """Run an experiment and judge it.
@@ -112,35 +121,40 @@ class Milestone:
             return 130
 
     def _open(self, path: Path, argv: list[str]) -> Lab:
-        from ._environment import set_blas_threads
+        from tt_nn import set_num_threads
+
+        from ._environment import available_cpus, keep_freed_memory
         from ._notebook import Notebook
         from ._script import read_script
 
         number, year, _ = identify(path.parent)
         script = read_script(path)
+        own = Recipe(self.bar, self.epochs, self.demo_epochs, self.batch_size, self.demo_bar)
+        recipes = {DEFAULT: own, **self.recipes}
         defaults = Defaults(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            demo_epochs=self.demo_epochs,
+            recipes=recipes,
             report_dir=Path("reports", f"milestone_{number}", path.stem),
-            threads=self.threads,
+            threads=available_cpus() if self.threads == "all" else self.threads,
             options=self.options,
         )
         flags = parse_flags(argv, defaults, program=path.name, description=script.title)
+        recipe = recipes[flags.recipe]
+        demo_bar = recipe.bar if recipe.demo_bar is None else recipe.demo_bar
         open_folder(flags.report_dir)
         report = Report(
             milestone=number,
             script=path.name,
             mode=flags.mode,
             seed=flags.seed,
-            bar=self.bar,
+            bar=demo_bar if flags.mode == "demo" else recipe.bar,
             year=year,
             title=script.title,
             story=script.story,
             command=shlex.join(["python", path.name, *argv]),
         )
+        keep_freed_memory()
         if flags.threads is not None:
-            set_blas_threads(flags.threads)
+            set_num_threads(flags.threads)
         notebook = Notebook()
         notebook.title(report, flags)
         return Lab(flags, path, report, notebook)
@@ -189,6 +203,11 @@ class Lab:
         """Seed of every random choice."""
         return self.flags.seed
 
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe: ``default`` unless ``--recipe`` names another."""
+        return self.flags.recipe
+
     def option(self, name: str, kind: type[V]) -> V:
         """The value of one of the script's own flags.
 
@@ -215,7 +234,7 @@ class Lab:
         """
         from tt_nn import load
 
-        path = self._script.with_suffix(".safetensors")
+        path = with_recipe(self._script.with_suffix(".safetensors"), self.recipe)
         advice = (
             f"Run {self._script.name} without --use-pretrained: it leaves its weights in the "
             f"report's folder as {path.name}, and from there they can be copied to {path.parent}."
@@ -228,11 +247,12 @@ class Lab:
             reason = str(error).removesuffix(".")
             raise TitoError(f"--use-pretrained: {path} does not fit: {reason}. {advice}") from error
 
-    def save_weights(self, model: Module) -> None:
+    def save_weights(self, model: Module, *, half: bool = False) -> None:
         """Leave the trained weights in the report's folder; nothing if none were trained here.
 
         Args:
             model: What was trained.
+            half: Whether to round them to float16, for a file of half the size.
 
         Raises:
             TitoError: If they cannot be written.
@@ -241,9 +261,12 @@ class Lab:
 
         if self.epochs == 0:
             return
-        path = self.flags.report_dir / f"{self._script.stem}.safetensors"
+        path = with_recipe(self.flags.report_dir / f"{self._script.stem}.safetensors", self.recipe)
+        state = model.state_dict()
+        if half:
+            state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
         try:
-            save(model.state_dict(), path)
+            save(state, path)
         except OSError as error:
             raise cannot_write(self.flags.report_dir, error) from error
 
@@ -259,6 +282,14 @@ class Lab:
             yield
         finally:
             self._seconds[phase] += perf_counter() - start
+
+    def seconds(self, phase: Phase) -> float:
+        """The time counted so far towards a phase.
+
+        Args:
+            phase: ``data``, ``train`` or ``evaluate``.
+        """
+        return self._seconds[phase]
 
     def progress(self, items: Iterable[T], description: str) -> Iterator[T]:
         """Go through items with a progress bar, shown on a terminal only.
@@ -286,6 +317,32 @@ class Lab:
             rows: A cell for each column, text or number.
         """
         self._add(make_table(title, columns, list(rows)))
+
+    def excerpt(self, title: str, pieces: Iterable[str]) -> str:
+        """Show a text as it stands, line by line, and piece by piece as it comes.
+
+        Args:
+            title: What it is.
+            pieces: The text, or its pieces. A character that cannot be shown gets a sign in its
+                place.
+
+        Returns:
+            The whole text, as it was shown.
+        """
+        text = self._notebook.stream(title, pieces)
+        self._report.blocks.append(Excerpt(title, text))
+        return text
+
+    def ask(self, question: str) -> str | None:
+        """Ask the user for a line.
+
+        Args:
+            question: What to ask.
+
+        Returns:
+            The line without its end; None where there are no more.
+        """
+        return self._notebook.ask(question)
 
     def metric(self, name: str, value: SupportsFloat) -> None:
         """Record a measured value. The bar is held against it.

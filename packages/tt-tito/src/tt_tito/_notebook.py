@@ -13,12 +13,13 @@ from rich.progress import track
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ._flags import Flags
+from ._flags import DEFAULT, Flags
 from ._format import format_cell, format_seconds, in_words
-from ._report import Block, Heading, Note, Picture, Report, Table, numeric_columns
+from ._report import Block, Excerpt, Heading, Note, Picture, Report, Table, numeric_columns
 
 T = TypeVar("T")
 PIPE_WIDTH = 100
+UNSHOWN = "\N{REPLACEMENT CHARACTER}"  # in place of what a terminal would obey, not show
 
 
 class Notebook:
@@ -32,6 +33,8 @@ class Notebook:
     def title(self, report: Report, flags: Flags) -> None:
         """Show which milestone this is, and with which flags it runs."""
         facts = [f"seed {flags.seed}", f"batch size {flags.batch_size}", f"epochs {flags.epochs}"]
+        if flags.recipe != DEFAULT:
+            facts.insert(0, f"recipe {flags.recipe}")
         if flags.mode != "full":
             facts.insert(0, flags.mode)
         self._print(f"Milestone {report.milestone} ({report.year})", "bold")
@@ -50,6 +53,31 @@ class Notebook:
                 self._print(f"[picture {block.name}.png] {block.caption}", "dim")
             case Table():
                 self._table(block)
+            case Excerpt(title, text):
+                self._print(title, "italic")
+                self._print(text)
+
+    def stream(self, title: str, pieces: Iterable[str]) -> str:
+        """Show a text as its pieces come, and return the whole of it."""
+        self._console.print()
+        self._print(title, "italic")
+        shown = []
+        for piece in pieces:
+            text = "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in piece)
+            self._console.print(Text(text), end="", soft_wrap=True)
+            self._console.file.flush()
+            shown.append(text)
+        self._console.print()
+        return "".join(shown)
+
+    def ask(self, question: str) -> str | None:
+        """Ask the user for a line; None where there are no more."""
+        self._console.print()
+        try:
+            return self._console.input(Text(f"{question} ", "bold"))
+        except EOFError:
+            self._console.print()
+            return None
 
     def progress(self, items: Iterable[T], description: str) -> Iterator[T]:
         """Go through items with a progress bar, if there is a terminal to show it on."""

@@ -59,7 +59,15 @@ class Picture:
     dark: bytes
 
 
-Block = Heading | Note | Table | Picture
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A text that is shown as it stands, line by line."""
+
+    title: str
+    text: str
+
+
+Block = Heading | Note | Table | Picture | Excerpt
 
 
 @dataclass(slots=True)

@@ -147,13 +147,19 @@ def _mix(page: RGB, colour: RGB, share: float) -> RGB:
     return red, green, blue
 
 
-def draw_curves(figure: Figure, panels: Mapping[str, Mapping[str, Curve]], xlabel: str) -> None:
+def draw_curves(
+    figure: Figure,
+    panels: Mapping[str, Mapping[str, Curve]],
+    xlabel: str,
+    levels: Mapping[str, float] | None = None,
+) -> None:
     """Draw curves that fall towards 0, such as losses, in panels side by side.
 
     Args:
         figure: An empty figure.
         panels: For each panel's title, its curves by name. A name keeps its colour.
         xlabel: What x is.
+        levels: Values to compare with by name, lines across every panel.
     """
     names = dict.fromkeys(name for curves in panels.values() for name in curves)
     colours = {name: f"C{number}" for number, name in enumerate(names)}
@@ -161,6 +167,18 @@ def draw_curves(figure: Figure, panels: Mapping[str, Mapping[str, Curve]], xlabe
     for axes, (title, curves) in zip(every, panels.items(), strict=True):
         for name, curve in curves.items():
             axes.plot(*zip(*curve, strict=True), color=colours[name], label=name)
+        for name, level in (levels or {}).items():
+            axes.axhline(level, color="C4", linewidth=1.4, linestyle=(0, (5, 3)))
+            axes.annotate(
+                name,
+                xy=(1, level),
+                xycoords=axes.get_yaxis_transform(),  # x as a share of the panel, y as a value
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="right",
+                color=mpl.rcParams["xtick.color"],
+                fontsize=10,
+            )
         axes.set(title=title, xlabel=xlabel, ylim=(0, None))
         axes.legend(loc="best")
 
@@ -183,7 +201,8 @@ def draw_confusion(figure: Figure, counts: NDArray[np.integer[Any]], names: Sequ
         text = f"{counts[row, column]:,}"
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9)
     places = np.arange(len(names)) + 0.5
-    axes.set_xticks(places, names, rotation=45 if max(map(len, names)) > 2 else 0)
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(places, names, **slanted if max(map(len, names)) > 2 else {})
     axes.set_yticks(places, names)
     axes.set(xlabel="taken for", ylabel="what it is", aspect="equal")
     axes.invert_yaxis()
@@ -193,20 +212,21 @@ def draw_confusion(figure: Figure, counts: NDArray[np.integer[Any]], names: Sequ
 
 def draw_images(
     figure: Figure,
-    images: NDArray[np.floating[Any]],
+    images: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]],
     titles: Sequence[str] = (),
     *,
     columns: int = 6,
     signed: bool = False,
 ) -> None:
-    """Draw grey images in rows: ink on the page, or, if signed, ``C1`` below 0 and ``C0`` above.
+    """Draw images in rows: in colour; or in grey, ink on the page; or signed, ``C1`` to ``C0``.
 
     Args:
         figure: An empty figure.
-        images: The images, (N, H, W), each scaled by itself.
+        images: The images: in grey, (H, W), each scaled by itself, or in colour, (H, W, 3), with
+            red, green and blue from 0 to 1.
         titles: A line or two above each; none if empty.
         columns: How many stand in a row.
-        signed: Whether they are weights, which have a sign.
+        signed: Whether they are weights, which have a sign: ``C1`` below 0 and ``C0`` above.
     """
     axes = figure.subplots()
     axes.set_axis_off()
@@ -231,3 +251,31 @@ def draw_images(
             axes.text(left + 0.5, top - 0.06, titles[number], ha="center", va="bottom", fontsize=9)
     rows = -(-len(images) // columns)
     axes.set(xlim=(-0.05, cell * columns - 0.1), ylim=((1 + line) * rows - line + 0.05, 0.1 - line))
+
+
+def draw_attention(
+    figure: Figure, maps: NDArray[np.floating[Any]], labels: Sequence[str], columns: int = 2
+) -> None:
+    """Draw how much each position takes of which, head by head.
+
+    Args:
+        figure: An empty figure.
+        maps: The weights of each head, (heads, positions, positions), a row for the one that looks.
+        labels: What stands at each position: a character, or a short text.
+        columns: How many maps stand in a row.
+    """
+    every = figure.subplots(-(-len(maps) // columns), columns, squeeze=False).ravel()
+    places = range(len(labels))
+    wide = max(map(len, labels)) > 1
+    for number, axes in enumerate(every):
+        if number >= len(maps):
+            axes.set_axis_off()
+            continue
+        # Weights spread over many positions are small: a root keeps them visible.
+        axes.imshow(np.sqrt(maps[number]), cmap=tint("C0"), vmin=0, vmax=1, interpolation="nearest")
+        axes.set_xticks(places, labels, fontsize=7.5, rotation=90 if wide else 0)
+        axes.set_yticks(places, labels, fontsize=7.5)
+        axes.tick_params(pad=2, colors=mpl.rcParams["text.color"])
+        axes.set_title(f"head {number + 1}", pad=5)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
