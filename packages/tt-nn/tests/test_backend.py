@@ -21,6 +21,7 @@ import tt_nn as nn
 
 LAYERS = {
     "relu": nn.ReLU,
+    "gelu": lambda: nn.GELU("tanh"),
     "batch_norm": lambda: nn.BatchNorm2d(6),
     "max_pool2d": lambda: nn.MaxPool2d(2),
     "max_pool2d overlapping": lambda: nn.MaxPool2d(3, stride=2, padding=1),

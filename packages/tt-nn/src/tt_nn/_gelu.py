@@ -12,7 +12,8 @@ import tt_tensor
 from tt_autograd import Op, defvjp, ops
 from tt_tensor import apply
 
-from ._memory import dense, memory_order, restored
+from ._backend import backend, run
+from ._memory import as_rows, dense, memory_order, restored
 from ._reduction import widen
 from ._threads import parallel
 
@@ -68,15 +69,19 @@ def _gelu_recorded(input: Array, approximate: str, keep: bool = True) -> tuple[A
     order = memory_order(input)
     x = dense(widen(input), order)
     out, slope = np.empty_like(x), np.empty(x.shape if keep else 0, x.dtype)
+    if kernel is _tanh and input.dtype == np.float32 and backend() == "numba":
+        rows = as_rows(x)
+        run("gelu_tanh", rows, as_rows(out), as_rows(slope) if keep else slope.reshape(0, 0))
+        return restored(out, order), restored(slope, order) if keep else slope
     flat, values, slopes = x.reshape(-1), out.reshape(-1), slope.reshape(-1)
 
-    def run(first: int, last: int) -> None:
+    def pieces(first: int, last: int) -> None:
         spare = slopes if keep else np.empty(min(x.size, _CHUNK), x.dtype)
         for start in range(first * _CHUNK, min(last * _CHUNK, x.size), _CHUNK):
             part = slice(start, min(start + _CHUNK, x.size))
             kernel(flat[part], values[part], spare[part] if keep else spare[: part.stop - start])
 
-    parallel(run, -(-x.size // _CHUNK))
+    parallel(pieces, -(-x.size // _CHUNK))
     out = restored(out.astype(input.dtype, copy=False), order)
     return out, restored(slope, order) if keep else slope
 
@@ -93,11 +98,11 @@ def _gelu_slope(g: Array, aux: Array) -> Array:
     slope, grads = dense(aux, order).reshape(-1), dense(g, order).reshape(-1)
     out = np.empty(slope.shape, np.result_type(g, aux))
 
-    def run(first: int, last: int) -> None:
+    def pieces(first: int, last: int) -> None:
         part = slice(first * _CHUNK, last * _CHUNK)
         np.multiply(grads[part], slope[part], out=out[part])
 
-    parallel(run, -(-slope.size // _CHUNK))
+    parallel(pieces, -(-slope.size // _CHUNK))
     return restored(out.reshape([aux.shape[d] for d in order]), order)
 
 
