@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from ._arguments import check_sizes
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class Sampling:
     """The choices of `generate`, in the order in which they apply.
 
@@ -29,26 +27,32 @@ class Sampling:
         generator: Where random numbers come from, the default generator unless given.
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    repetition_penalty: float = 1.0
-    generator: Generator | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        if not 0 <= temperature < math.inf:
             raise ValueError(
-                f"generate: expected a finite temperature of at least 0, got {self.temperature!r}"
+                f"generate: expected a finite temperature of at least 0, got {temperature!r}"
             )
-        if self.top_k is not None:
-            check_sizes("generate", top_k=self.top_k)
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"generate: expected top_p above 0 and up to 1, got {self.top_p!r}")
-        if not 0 < self.repetition_penalty < math.inf:
+        if top_k is not None:
+            check_sizes("generate", top_k=top_k)
+        if top_p is not None and not 0 < top_p <= 1:
+            raise ValueError(f"generate: expected top_p above 0 and up to 1, got {top_p!r}")
+        if not 0 < repetition_penalty < math.inf:
             raise ValueError(
                 "generate: expected a finite repetition_penalty above 0, "
-                f"got {self.repetition_penalty!r}"
+                f"got {repetition_penalty!r}"
             )
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.repetition_penalty = repetition_penalty
+        self.generator = generator
 
     def choose(self, scores: Array, tokens: Array) -> Array:
         """Return a token for each sample.
