@@ -192,6 +192,26 @@ def test_half_precision_is_computed_in_single() -> None:
 
 
 @pytest.mark.parametrize("n", [2, LARGE])
+def test_means_of_half_precision_are_computed_in_single(n: int) -> None:
+    x = tt.full((n, 1, 8, 8), 2000, dtype=tt.float16, requires_grad=True)  # whose sum is too large
+    out = F.avg_pool2d(x, 8)
+    assert out.dtype == np.float16
+    np.testing.assert_array_equal(out.detach().numpy(), 2000)
+    (grad,) = tt.grad(F.avg_pool2d(x, 3, 1), x, tt.full((n, 1, 6, 6), 0.5, dtype=tt.float16))
+    assert grad.dtype == np.float16
+    np.testing.assert_allclose(grad.numpy()[:, :, 2:-2, 2:-2], 0.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("padding", [40, (0, 40)])
+def test_padding_that_whole_kernels_lie_on(padding: int | tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(LARGE, 30, 3, 4)), rng.normal(size=(2, 30, 2, 3))
+    margins = (padding, padding) if isinstance(padding, int) else padding
+    out = F.conv2d(tt.tensor(x), tt.tensor(w), None, 2, padding, 2)
+    np.testing.assert_allclose(out.numpy(), plain_conv2d(x, w, (2, 2), margins, (2, 2)), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [2, LARGE])
 def test_observers_see_what_counts_the_work(n: int) -> None:
     conv = nn.Conv2d(4, 6, 3, padding=1, groups=2)
     seen = []

@@ -122,6 +122,13 @@ def test_parameters_of_another_dtype_widen_the_result() -> None:
     assert nn.LayerNorm(3)(tt.ones(2, 3, dtype="float16")).dtype == tt.float32
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_without_eps_equal_values_are_divided_by_zero(rows: int) -> None:
+    assert np.isnan(F.layer_norm(tt.ones(rows, 4), 4, eps=0.0).numpy()).all()
+    assert np.isnan(F.rms_norm(tt.zeros(rows, 4), 4, eps=0.0).numpy()).all()
+
+
 # Running statistics
 
 
@@ -149,6 +156,14 @@ def test_instance_norm_keeps_statistics_of_the_images(momentum: float | None) ->
     layer.reset_running_stats()
     assert layer.running_mean.tolist() == [0, 0, 0]
     assert layer.running_var.tolist() == [1, 1, 1]
+
+
+def test_what_is_refused_is_not_counted() -> None:
+    layer = nn.InstanceNorm2d(3, track_running_stats=True)
+    with pytest.raises(ValueError, match="more than one value"):
+        layer(tt.ones(2, 3, 1, 1))
+    assert layer.num_batches_tracked is not None
+    assert layer.num_batches_tracked.item() == 0
 
 
 def test_instance_norm_without_statistics_is_the_same_in_evaluation() -> None:

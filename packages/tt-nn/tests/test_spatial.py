@@ -208,6 +208,17 @@ def test_each_image_by_itself(spatial: Spatial) -> None:
             "(?i)adaptive_?avg_?pool2d: expected output_size.* 0",
         ),
         (lambda: nn.MaxPool2d(0), "MaxPool2d: expected kernel_size.* 0"),
+        *(
+            (
+                lambda shape=shape: F.conv2d(tt.ones(1, shape[1], 3, 3), tt.ones(*shape)),
+                "conv2d: expected a weight of at least one",
+            )
+            for shape in ((0, 1, 2, 2), (1, 0, 2, 2), (1, 1, 0, 2))
+        ),
+        (
+            lambda: F.conv_transpose2d(tt.ones(1, 1, 3, 3), tt.ones(1, 1, 2, 0)),
+            "conv_transpose2d: expected a weight of at least one",
+        ),
     ],
 )
 def test_wrong_shapes_and_values_are_refused(call: Callable[[], object], words: str) -> None:

@@ -22,6 +22,11 @@ Value = Any  # an array, or a tensor when the derivative is itself to be differe
 PaddingMode = Literal["same", "valid"]
 
 
+def _check_sizes(weight: Array) -> None:
+    if not weight.size:
+        raise ValueError("expected a weight of at least one channel and one pixel each way")
+
+
 def _conv2d(
     input: Array,
     weight: Array,
@@ -35,6 +40,7 @@ def _conv2d(
         raise ValueError(
             "expected a weight of shape (out_channels, in_channels / groups, height, width)"
         )
+    _check_sizes(weight)
     out_channels, each, *kernel = weight.shape
     if groups < 1 or out_channels % groups:
         raise ValueError(f"expected groups to divide the {out_channels} output channels")
@@ -66,6 +72,7 @@ def _conv_transpose2d(
         raise ValueError(
             "expected a weight of shape (in_channels, out_channels / groups, height, width)"
         )
+    _check_sizes(weight)
     in_channels, each = weight.shape[:2]
     if groups < 1 or in_channels % groups:
         raise ValueError(f"expected groups to divide the {in_channels} input channels")

@@ -90,12 +90,13 @@ class _Tile(NamedTuple):
 class _Rows:
     """Windows of a batch that lies in memory as (H, W, C, N).
 
-    Nothing is padded: a product takes the weights that meet the image and no others, which saves
-    a copy, and two fifths of the work for an image of 3 x 3. Operands of products have the shape
-    (rows of pixels, pixels, groups, rows, N), where the rows are
+    Operands of products have the shape (rows of pixels, pixels, groups, rows, N), where the rows
+    are
     ``"row"``: the channels of a row of the kernel, (kw, C); there is an operand for each ky,
     ``"tap"``: the channels of one weight of the kernel, (C/G); an operand for each (ky, kx),
     ``"all"``: everything, (kh, kw, C/G), where that is little, copied a tile at a time.
+    The first two pad nothing: a product takes the weights that meet the image and no others,
+    which saves a copy, and two fifths of the work for an image of 3 x 3.
     """
 
     def __init__(self, input: Array, geometry: Geometry) -> None:
@@ -251,7 +252,7 @@ def _spans(
     spans: list[_Span] = []
     for i in range(count):
         start = i * stride - before  # what the first weight meets
-        low = max(0, -(start // dilation))
+        low = min(taps, max(0, -(start // dilation)))
         high = max(low, min(taps, -((start - size) // dilation)))
         if spans and spans[-1][2:] == (low, high):
             spans[-1] = spans[-1]._replace(stop=i + 1)

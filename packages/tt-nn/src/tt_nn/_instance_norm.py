@@ -179,12 +179,11 @@ class InstanceNorm2d(Module):
                 f"got {shape}"
             )
         momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
-            if self.momentum is None:
-                momentum = 1 / self.num_batches_tracked.item()  # the mean of all batches
+        counted = self.num_batches_tracked if self.training else None
+        if counted is not None and self.momentum is None:
+            momentum = 1 / (counted.item() + 1)  # the mean of all batches
         own = self.training or self.running_mean is None
-        return instance_norm(
+        out = instance_norm(
             input,
             self.running_mean,
             self.running_var,
@@ -194,6 +193,9 @@ class InstanceNorm2d(Module):
             momentum,
             self.eps,
         )
+        if counted is not None:
+            counted += 1
+        return out
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -75,7 +75,8 @@ def _normalised(
 ) -> Array:
     """Return the result alone; for a single row, as in generation, in a third of the time."""
     single = input.shape[-1:] == size and input.size == size[0] and input.dtype.char in "fd"
-    if not single or any(p is not None and p.shape != size for p in (weight, bias)):
+    fits = all(p is None or p.shape == size for p in (weight, bias))
+    if not single or not fits or not eps:  # without eps, NumPy is to divide by zero
         return _normalise(input, weight, bias, size, eps, centre)[0]
     row = input.reshape(-1)
     if centre:

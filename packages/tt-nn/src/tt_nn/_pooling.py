@@ -12,6 +12,7 @@ from tt_autograd import Op, Tensor, defvjp
 from ._apply import apply
 from ._layout import Array
 from ._pooling_kernels import Windows, gather, maxima, scatter, spread, sums, winners
+from ._reduction import widen
 from ._spatial import Pair, Sizes, check_input, check_window_padding, pair, single
 
 Value = Any  # an array, or a tensor when the derivative is itself to be differentiated
@@ -148,10 +149,10 @@ def _avg_pool2d(
 ) -> Array:
     _check_dtype(input, "f")
     windows = _windows(input.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
-    out = sums(input, windows)
+    out = sums(widen(input), windows)
     divisor = _divisor(windows, count_include_pad, divisor_override)
     np.divide(out, divisor, out=out, casting="same_kind")
-    return out
+    return out.astype(input.dtype, copy=False)
 
 
 def _avg_pool2d_input(
@@ -166,7 +167,9 @@ def _avg_pool2d_input(
 ) -> Array:
     windows = _windows(size, kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisor = _divisor(windows, count_include_pad, divisor_override)
-    return spread((grad / divisor).astype(grad.dtype, copy=False), windows)
+    wide = widen(grad)
+    out = spread((wide / divisor).astype(wide.dtype, copy=False), windows)
+    return out.astype(grad.dtype, copy=False)
 
 
 AVG_POOL2D = Op("avg_pool2d", _avg_pool2d)

@@ -97,12 +97,15 @@ class CifarNet(Module):
             eps: Keeps eigenvectors of small eigenvalues from being blown up.
 
         Raises:
-            ValueError: The images do not have the network's channels, or there are none.
+            ValueError: The images do not have the network's channels, are smaller than a filter,
+                or there are none.
         """
         channels = self.stem.in_channels
-        if images.ndim != 4 or images.shape[1] != channels or not images.numel():
+        fits = images.ndim == 4 and images.shape[1] == channels and images.numel()
+        if not fits or min(images.shape[2:]) < _PATCH:
             raise ValueError(
-                f"whiten: expected images of shape (N, {channels}, H, W), got {images.shape}"
+                f"whiten: expected images of shape (N, {channels}, H, W), of at least "
+                f"{_PATCH}x{_PATCH} pixels, got {images.shape}"
             )
         values, vectors = np.linalg.eigh(_covariance(images._array))
         filters = (vectors / np.sqrt(values + eps)).T[::-1]  # the largest eigenvalue first

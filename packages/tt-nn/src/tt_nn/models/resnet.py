@@ -15,6 +15,7 @@ from tt_nn._convolution_layers import Conv2d
 from tt_nn._linear import Linear
 from tt_nn._module import Module
 from tt_nn._pooling_layers import AdaptiveAvgPool2d
+from tt_nn._relu import relu
 from tt_nn._shapes import Flatten
 
 
@@ -61,7 +62,7 @@ class ResidualBlock(Module):
         if self.more:
             low = self.more // 2
             shortcut = tt.pad(shortcut, (0, 0, 0, 0, low, self.more - low))
-        return tt.relu(self.body(input) + shortcut)
+        return relu(self.body(input) + shortcut)
 
 
 class ResNet(Module):
