@@ -18,24 +18,47 @@ Backend = Literal["numpy", "numba"]
 Kernel = Callable[..., Any]
 Array = NDArray[Any]
 
-VARIABLE = "TT_NN_BACKEND"
 _LARGE = 1 << 19  # elements from which on a second thread is worth handing work to
 
 
-def _choose(wish: str, numba: bool) -> Backend:
-    """Return the backend for what the environment asks and what is installed."""
+def choose_backend(variable: str, extra: str) -> Backend:
+    """Return the backend for what an environment variable asks and what is installed.
+
+    Args:
+        variable: Its name; ``"numpy"``, ``"numba"`` or nothing is its value.
+        extra: What brings numba, for errors.
+
+    Raises:
+        ValueError: The variable has another value.
+        ImportError: It asks for numba, which is not installed.
+    """
+    wish, numba = os.environ.get(variable, ""), find_spec("numba") is not None
     if wish == "numpy" or (not wish and not numba):
         return "numpy"
     if wish not in ("", "numba"):
-        raise ValueError(f"{VARIABLE}: expected 'numpy' or 'numba', got {wish!r}")
+        raise ValueError(f"{variable}: expected 'numpy' or 'numba', got {wish!r}")
     if not numba:
         raise ImportError(
-            f"{VARIABLE} asks for numba, which is not installed: pip install 'tt-nn[fast]'"
+            f"{variable} asks for numba, which is not installed: pip install '{extra}'"
         )
     return "numba"
 
 
-_backend = _choose(os.environ.get(VARIABLE, ""), find_spec("numba") is not None)
+def compiled(function: Kernel, **options: object) -> Kernel:
+    """Return a loop compiled by numba for the types it is given, which lets other threads run.
+
+    It is kept on disk, beside the source or else in the user's cache folder; where neither can be
+    written it is compiled anew in each process.
+    """
+    numba = import_module("numba")  # takes its time: not before it is needed
+    options = {"nogil": True, "error_model": "numpy", **options}
+    try:
+        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]  # untyped
+    except RuntimeError:  # no place for a cache
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]  # untyped
+
+
+_backend = choose_backend("TT_NN_BACKEND", "tt-nn[fast]")
 
 
 def backend() -> Backend:
@@ -54,22 +77,12 @@ def backend() -> Backend:
 
 @cache
 def loop(name: str) -> Kernel | None:
-    """Return a loop of `tt_nn._loops`, compiled for the types it is given; None with NumPy.
-
-    Compiled loops let other threads run. They are kept on disk, beside the source or else in the
-    user's cache folder; where neither can be written they are compiled anew in each process.
-    """
+    """Return a loop of `tt_nn._loops`, compiled; None with NumPy."""
     if _backend == "numpy":
         return None
-    numba = import_module("numba")  # takes its time: not before it is needed
     # Sums may be taken in any order, as NumPy's are, which is what lets them be vectorised;
     # infinities and NaN stay what they are.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz", "contract"}}
-    function = getattr(_loops, name)
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]  # untyped
-    except RuntimeError:  # no place for a cache
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]  # untyped
+    return compiled(getattr(_loops, name), fastmath={"reassoc", "nsz", "contract"})
 
 
 def run(name: str, *arrays: Array) -> list[Any]:

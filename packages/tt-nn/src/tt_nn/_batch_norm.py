@@ -8,17 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import tt_autograd as tt
 import tt_tensor
 from tt_autograd import DTypeLike, Op, Tensor, defvjp
 
 from ._apply import apply
-from ._arguments import check_sizes
 from ._backend import run
 from ._memory import Order, dense, memory_order, restored
-from ._module import Module
-from ._parameter import Parameter
 from ._reduction import check_float, widen
+from ._running_norm import RunningNorm, move
 
 Array = NDArray[Any]
 Value = Any  # an array, or a tensor when the derivative is itself to be differentiated
@@ -252,29 +249,13 @@ def batch_norm(
         return apply(BATCH_NORM_BY, input, running_mean, running_var, weight, bias, eps=eps)
     batch = _Batch()
     out = apply(BATCH_NORM, input, weight, bias, eps=eps, batch=batch)
-    with tt.no_grad():
-        if running_mean is not None:
-            _move(running_mean, batch.mean, momentum)
-        if running_var is not None:
-            _move(running_var, batch.var * (batch.count / (batch.count - 1)), momentum)
+    move(running_mean, batch.mean, momentum)
+    move(running_var, batch.var * (batch.count / (batch.count - 1)), momentum)
     return out
 
 
-def _move(running: tt_tensor.Tensor, value: Array, momentum: float) -> None:
-    running *= 1 - momentum
-    running += momentum * value
-
-
-class _BatchNorm(Module):
+class _BatchNorm(RunningNorm):
     """What `BatchNorm1d` and `BatchNorm2d` share: all but the shapes they take."""
-
-    weight: Parameter | None
-    bias: Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
-    _dims: tuple[int, ...]
-    _expected: str
 
     def __init__(
         self,
@@ -285,72 +266,11 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         dtype: DTypeLike | None = None,
     ) -> None:
-        super().__init__()
-        check_sizes(type(self).__name__, num_features=num_features)
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        ones, zeros = (make(num_features, dtype=dtype) for make in (tt.ones, tt.zeros))
-        self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(zeros) if affine else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros.clone() if tracked else None)
-        self.register_buffer("running_var", ones.clone() if tracked else None)
-        self.register_buffer("num_batches_tracked", tt.tensor(0) if tracked else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
 
-    def reset_running_stats(self) -> None:
-        """Forget the running statistics."""
-        if self.track_running_stats:
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
-
-    def reset_parameters(self) -> None:
-        """Forget the running statistics, and set weights to 1 and biases to 0."""
-        self.reset_running_stats()
-        with tt.no_grad():
-            if self.weight is not None:
-                self.weight.fill_(1)
-            if self.bias is not None:
-                self.bias.zero_()
-
-    def forward(self, input: tt_tensor.Tensor) -> Tensor:
-        """Normalise by the batch in training, else by the running statistics."""
-        shape = getattr(input, "shape", None)  # batch_norm refuses what is no tensor
-        if shape is not None and (len(shape) not in self._dims or shape[1] != self.num_features):
-            raise ValueError(
-                f"{type(self).__name__}: expected an input of shape "
-                f"{self._expected.format(self.num_features)}, got {shape}"
-            )
-        counted = self.num_batches_tracked if self.training else None
-        momentum = self.momentum
-        if momentum is None:  # the mean of all batches
-            momentum = 0.0 if counted is None else 1 / (counted.item() + 1)
-        out = batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
-            momentum,
-            self.eps,
-        )
-        if counted is not None:
-            counted += 1
-        return out
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
+    def _normalise(self, input: tt_tensor.Tensor, own: bool, momentum: float) -> Tensor:
+        stats = (self.running_mean, self.running_var)
+        return batch_norm(input, *stats, self.weight, self.bias, own, momentum, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):

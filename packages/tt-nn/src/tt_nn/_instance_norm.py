@@ -8,11 +8,9 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import DTypeLike, Tensor
 
-from ._arguments import check_sizes
 from ._batch_norm import batch_norm
 from ._group_norm import group_norm
-from ._module import Module
-from ._parameter import Parameter
+from ._running_norm import RunningNorm, move
 
 
 def instance_norm(
@@ -76,18 +74,13 @@ def instance_norm(
         dims = tuple(range(2, input.ndim))
         with tt.no_grad():
             if running_mean is not None:
-                _move(running_mean, input.mean(dim=dims).mean(dim=0), momentum)
+                move(running_mean, input.mean(dim=dims).mean(dim=0), momentum)
             if running_var is not None:
-                _move(running_var, input.var(dim=dims).mean(dim=0), momentum)
+                move(running_var, input.var(dim=dims).mean(dim=0), momentum)
     return out
 
 
-def _move(running: tt_tensor.Tensor, value: tt_tensor.Tensor, momentum: float) -> None:
-    running *= 1 - momentum
-    running += momentum * value
-
-
-class InstanceNorm2d(Module):
+class InstanceNorm2d(RunningNorm):
     """Normalises each channel of each image; see `functional.instance_norm`.
 
     Args:
@@ -120,11 +113,8 @@ class InstanceNorm2d(Module):
                 [-1.0000,  1.0000]])
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    _dims = (4,)
+    _expected = "(N, {0}, H, W)"
 
     def __init__(
         self,
@@ -135,71 +125,8 @@ class InstanceNorm2d(Module):
         track_running_stats: bool = False,
         dtype: DTypeLike | None = None,
     ) -> None:
-        super().__init__()
-        check_sizes("InstanceNorm2d", num_features=num_features)
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        ones, zeros = (make(num_features, dtype=dtype) for make in (tt.ones, tt.zeros))
-        self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(zeros) if affine else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros.clone() if tracked else None)
-        self.register_buffer("running_var", ones.clone() if tracked else None)
-        self.register_buffer("num_batches_tracked", tt.tensor(0) if tracked else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
 
-    def reset_running_stats(self) -> None:
-        """Forget the running statistics."""
-        with tt.no_grad():
-            for buffer, value in (
-                (self.running_mean, 0),
-                (self.running_var, 1),
-                (self.num_batches_tracked, 0),
-            ):
-                if buffer is not None:
-                    buffer.fill_(value)
-
-    def reset_parameters(self) -> None:
-        """Forget the running statistics, and set weights to 1 and biases to 0."""
-        self.reset_running_stats()
-        with tt.no_grad():
-            if self.weight is not None:
-                self.weight.fill_(1)
-            if self.bias is not None:
-                self.bias.zero_()
-
-    def forward(self, input: tt_tensor.Tensor) -> Tensor:
-        """Normalise each channel of each image."""
-        shape = getattr(input, "shape", None)  # instance_norm refuses what is no tensor
-        if shape is not None and (len(shape) != 4 or shape[1] != self.num_features):
-            raise ValueError(
-                f"InstanceNorm2d: expected an input of shape (N, {self.num_features}, H, W), "
-                f"got {shape}"
-            )
-        momentum = 0.0 if self.momentum is None else self.momentum
-        counted = self.num_batches_tracked if self.training else None
-        if counted is not None and self.momentum is None:
-            momentum = 1 / (counted.item() + 1)  # the mean of all batches
-        own = self.training or self.running_mean is None
-        out = instance_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            own,
-            momentum,
-            self.eps,
-        )
-        if counted is not None:
-            counted += 1
-        return out
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
+    def _normalise(self, input: tt_tensor.Tensor, own: bool, momentum: float) -> Tensor:
+        stats = (self.running_mean, self.running_var)
+        return instance_norm(input, *stats, self.weight, self.bias, own, momentum, self.eps)

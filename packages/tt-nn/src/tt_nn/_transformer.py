@@ -19,6 +19,7 @@ from ._layer_norm import LayerNorm
 from ._linear import Linear
 from ._module import Module
 from ._multihead import MultiheadAttention
+from ._relu import relu
 
 Activation = Literal["relu", "gelu"] | Callable[[Tensor], Tensor]
 Mask = tt_tensor.Tensor | None
@@ -27,7 +28,7 @@ Mask = tt_tensor.Tensor | None
 def _activation(name: str, activation: Activation) -> Callable[[Tensor], Tensor]:
     if callable(activation):
         return activation
-    known = {"relu": tt.relu, "gelu": gelu}
+    known = {"relu": relu, "gelu": gelu}
     if activation not in known:
         raise ValueError(
             f"{name}: expected activation 'relu', 'gelu' or a function, got {activation!r}"

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from tt_nn.seam import Backend, choose_backend, compiled
 
 from . import _kernels, _loops
 from ._kernels import CHUNK, Array
 
-Backend = Literal["numpy", "numba"]
 Kernel = Callable[[Sequence[Array], Sequence[float]], None]
 
-VARIABLE = "TT_OPTIM_BACKEND"
-
-
-def _choose(wish: str, numba: bool) -> Backend:
-    """Return the backend for what the environment asks and what is installed."""
-    if wish == "numpy" or (not wish and not numba):
-        return "numpy"
-    if wish not in ("", "numba"):
-        raise ValueError(f"{VARIABLE}: expected 'numpy' or 'numba', got {wish!r}")
-    if not numba:
-        raise ImportError(
-            f"{VARIABLE} asks for numba, which is not installed: pip install 'tt-optim[fast]'"
-        )
-    return "numba"
-
-
-_backend = _choose(os.environ.get(VARIABLE, ""), find_spec("numba") is not None)
+_backend = choose_backend("TT_OPTIM_BACKEND", "tt-optim[fast]")
 
 
 def backend() -> Backend:
@@ -48,25 +30,6 @@ def backend() -> Backend:
         True
     """
     return _backend
-
-
-@cache
-def _compiled(name: str) -> Callable[..., None]:
-    """Return a loop compiled by numba.
-
-    It is kept on disk, beside the source or else in the user's cache folder; where neither can be
-    written it is compiled anew in each process.
-    """
-    numba = import_module("numba")  # takes its time: not before the first step
-    # Aliases are told apart at run time, so that loops are vectorised; the lock is let go.
-    options = {"nogil": True, "error_model": "numpy"}
-    loop = getattr(_loops, name)
-    compiled: Callable[..., None]
-    try:
-        compiled = numba.njit(cache=True, **options)(loop)
-    except RuntimeError:  # no place for a cache
-        compiled = numba.njit(**options)(loop)
-    return compiled
 
 
 @cache
@@ -88,10 +51,11 @@ def kernel(name: str, dtype: np.dtype[Any]) -> Kernel:
                 passes(*parts, *numbers, t[:n], u[:n])
 
         return in_chunks
-    compiled, number = _compiled(name), dtype.type
+    # Aliases are told apart at run time, so that loops are vectorised.
+    loop, number = compiled(getattr(_loops, name)), dtype.type
 
     def at_once(arrays: Sequence[Array], numbers: Sequence[float]) -> None:
-        compiled(*arrays, *map(number, numbers))
+        loop(*arrays, *map(number, numbers))
 
     return at_once
 
