@@ -45,7 +45,7 @@ def assert_same(first: list[Array], second: list[Array]) -> None:
 
 @each_case
 def test_threads_share_a_large_step_and_change_no_bit(case: OptimizerCase) -> None:
-    shapes = [(300_001,), (290_000,), (3,)]
+    shapes = [(300_001,), (290_000,), (200, 500), (30, 10, 5, 5), (3,)]
     found = []
     for threads in (1, 2):
         nn.set_num_threads(threads)

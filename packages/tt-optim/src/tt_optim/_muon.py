@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tt_nn.seam import parallel
+
 from ._adam import adam_numbers
 from ._arena import Array, Piece
 from ._checks import check_count, check_flags, check_fractions, check_number
 from ._optimizer import Optimizer, ParamGroup, Params, check_group
 
+_LARGE = 1 << 16  # numbers in matrices, from which on a second thread is worth while
 _RULES = (None, "original", "match_rms_adamw")
 
 
@@ -177,8 +180,16 @@ class Muon(Optimizer):
         if not group["use_muon"]:
             super()._update(group, pieces)
             return
-        for piece in pieces:
-            self._orthogonal_step(group, piece)
+        largest_first = sorted(pieces, key=lambda piece: -piece.values.size)
+
+        def steps(start: int, stop: int) -> None:
+            for piece in largest_first[start:stop]:
+                self._orthogonal_step(group, piece)
+
+        if sum(piece.values.size for piece in pieces) < _LARGE:
+            steps(0, len(pieces))
+        else:  # matrices are independent of each other
+            parallel(steps, len(pieces))
 
     def _orthogonal_step(self, group: ParamGroup, piece: Piece) -> None:
         lr, mu = group["lr"], group["momentum"]
