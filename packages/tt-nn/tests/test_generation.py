@@ -46,10 +46,12 @@ def tokens(*shape: int) -> tt.Tensor:
 
 @models
 @pytest.mark.parametrize("pieces", [[1] * 16, [5, 1, 1, 4, 5], [16], [15, 1]], ids=str)
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_logits_with_the_cache_are_those_without(
-    make: Callable[[], Model], pieces: list[int]
+    make: Callable[[], Model], pieces: list[int], samples: int, dtype: str
 ) -> None:
-    model, text = make().eval(), tokens(3, 16)
+    model, text = make().to(dtype).eval(), tokens(samples, 16)
     cache = model.new_cache()
     with tt.no_grad():
         whole = model(text).numpy()

@@ -121,6 +121,11 @@ class Tensor(tt_tensor.Tensor):
     @classmethod
     def _apply(cls, op: Op, inputs: tuple[Any, ...], params: dict[str, Any] = _NO_PARAMS) -> Self:
         arrays: Any = []
+        if recording.get() is not True:  # the arrays are all that is needed
+            for value in inputs:
+                known = isinstance(value, Tensor)
+                arrays.append(value._array if known else as_operand(op, value))
+            return Tensor._wrap(op.run(arrays, params))  # type: ignore[return-value]  # as below
         parents: list[Node | Leaf | None] = []
         tracked = False
         for value in inputs:
@@ -134,8 +139,8 @@ class Tensor(tt_tensor.Tensor):
                 arrays.append(value if type(value) is float else as_operand(op, value))
                 parents.append(None)
         out = _new(Tensor)
-        if not tracked or recording.get() is not True or op in NON_DIFFERENTIABLE:
-            if changes.tracked and recording.get() is True:
+        if not tracked or op in NON_DIFFERENTIABLE:
+            if changes.tracked:
                 refuse_stale(op, inputs)
             out._array = op.run(arrays, params)
             out._node = None

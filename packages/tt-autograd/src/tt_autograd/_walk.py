@@ -183,7 +183,10 @@ class _Walk:
             if watching:
                 seconds = perf_counter() - start
                 shapes = tuple(() if p is None else p.shape for p in parents)
-                event = OpEvent(node.op, (g,), None, node.params, "backward", seconds, shapes)
+                event = OpEvent(
+                    node.op, (g, *node.saved), None, node.params, "backward", seconds, shapes,
+                    plan.needs, node.number,
+                )  # fmt: skip
                 for callback in watching:
                     callback(event)
             if not retain:
@@ -267,10 +270,16 @@ class _Walk:
         for other in outputs:
             if other is not node and other in self.grads:
                 given[other.index] = self.visit(other, self.grads.pop(other))
+        start = perf_counter()
         for target, piece in segment.expand(given, self.record):
             if anomaly.get():
                 _refuse_nan(node, None, piece)
             self.add(target, piece)
+        for callback in observers.get() or ():  # after those of the ops that it ran
+            seconds, inputs = perf_counter() - start, tuple(given.values())
+            callback(
+                OpEvent(node.op, inputs, None, {}, "backward", seconds, (), number=node.number)
+            )
         if not self.retain:
             for output in outputs:
                 output.release()

@@ -4,10 +4,13 @@ An optimizer that writes into the arrays of parameters says so with ``changes.no
 tracked=False)``, once for all memory that one array owns, so that a backward pass that still needs
 the old values refuses to run; ``layout`` of an array that is noted often need be asked for only
 once. ``identity`` is the product of an input whose slope is 1, such as a bias, which backward need
-not call. Users of tensors need nothing from here.
+not call. An observer that draws a ``next_number`` when an op has run gets one below that of the op's
+node and above those of all earlier ones, and so knows in backward which call an event is of. Users
+of tensors need nothing from here.
 """
 
 from ._rules import identity as identity
 from ._tape import Layout as Layout
 from ._tape import changes as changes
 from ._tape import layout as layout
+from ._tape import next_number as next_number

@@ -12,6 +12,7 @@ from tt_autograd import Op, Tensor, defnograd
 
 from ._arguments import check_sizes
 from ._attention_kernels import Attention
+from ._backend import loop
 
 Array = NDArray[Any]
 
@@ -42,6 +43,11 @@ class LayerCache:
         self._values[:, :, start:stop] = value
         self.length = stop
         return self._keys[:, :, :stop], self._values[:, :, :stop]
+
+    @property
+    def room(self) -> tuple[Array, Array]:
+        """Where keys and values lie, each (N, heads, room, D), of which ``length`` are there."""
+        return self._keys, self._values
 
     def append(self, key: tt_tensor.Tensor, value: tt_tensor.Tensor) -> tuple[Tensor, Tensor]:
         """Add positions, and return the keys and values of all.
@@ -184,6 +190,11 @@ def _attend_one(
     keys, values = cache.extend(
         heads[:, num_heads:-num_kv_heads], heads[:, -num_kv_heads:]
     )  # (N, kv_heads, S, D)
+    attend = loop("attend_one") if qkv.dtype.char in "fd" else None
+    if attend is not None and qkv.flags.c_contiguous and keys.dtype == qkv.dtype:
+        out = np.empty((samples, num_heads, keys.shape[-1]), qkv.dtype)
+        attend(heads[:, :num_heads, 0], *cache.room, cache.length, qkv.dtype.type(scale), out)
+        return out.reshape((samples, 1, -1))  # (N, heads, D) -> (N, 1, heads D)
     # The query's heads that share one of the keys' are the rows of a product.
     query = heads[:, :num_heads].reshape((samples, num_kv_heads, -1, keys.shape[-1]))
     weights = np.matmul(query * scale, keys.swapaxes(-1, -2))

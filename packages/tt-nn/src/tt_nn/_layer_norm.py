@@ -12,6 +12,7 @@ import tt_tensor
 from tt_autograd import DTypeLike, Op, Tensor, defvjp
 
 from ._apply import apply
+from ._backend import loop
 from ._module import Module
 from ._normalise import Array, Axes, Moments, normalise, of_plain_ops, slopes, working
 from ._parameter import Parameter
@@ -74,14 +75,29 @@ def _normalised(
     centre: bool,
 ) -> Array:
     """Return the result alone; for a single row, as in generation, in a third of the time."""
-    single = input.shape[-1:] == size and input.size == size[0] and input.dtype.char in "fd"
-    fits = all(p is None or p.shape == size for p in (weight, bias))
-    if not single or not fits or not eps:  # without eps, NumPy is to divide by zero
+    count = input.size
+    if (
+        (count,) != size
+        or input.shape[-1] != count
+        or input.dtype.char not in "fd"
+        or not eps  # without it, NumPy is to divide by zero
+        or (weight is not None and weight.shape != size)
+        or (bias is not None and bias.shape != size)
+    ):
         return _normalise(input, weight, bias, size, eps, centre)[0]
+    if weight is not None and bias is not None and weight.dtype == bias.dtype == input.dtype:
+        compiled = loop("normalise_rows")
+        if compiled is not None:
+            out = np.empty((1, count), input.dtype)
+            mean, scale = np.empty((2, 1, 1), input.dtype)
+            epsilon = input.dtype.type(eps)
+            x = input.reshape((1, count))
+            compiled(x, weight, bias, epsilon, centre, mean, scale, out, 0, 1)
+            return out.reshape(input.shape)
     row = input.reshape(-1)
     if centre:
-        row = row - np.add.reduce(row) / len(row)
-    out: Array = row * (1 / math.sqrt(float(row.dot(row)) / len(row) + eps))
+        row = row - np.add.reduce(row) / count
+    out = row * (1 / math.sqrt(float(row.dot(row)) / count + eps))
     if weight is not None:
         out = out * weight
     if bias is not None:

@@ -63,9 +63,10 @@ def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
     if input.ndim <= 2:
         out: Array = _product(input, weight.T, bias=bias)
     elif input.size == input.shape[-1]:
-        out = np.matmul(input, weight.T)  # a single row, as in generation: nothing to join
+        out = input.reshape(-1).dot(weight.T)  # a single row, as in generation
         if bias is not None:
             out += bias
+        out = out.reshape((*input.shape[:-1], len(weight)))  # (1, ..., out_features)
     else:
         out = _product(_rows(input), weight.T, bias=bias)  # one product over all rows
         out = out.reshape((*input.shape[:-1], len(weight)))  # (..., out_features)

@@ -84,6 +84,40 @@ def normalise_rows(
             out[i, k] = (x[i, k] - m) * s * weight[k] + bias[k]
 
 
+def attend_one(
+    query: Array, keys: Array, values: Array, length: int, scale: Any, out: Array
+) -> None:
+    """Attend from one position of each sample to the first ``length`` of those in the cache.
+
+    Shape:
+        ``(N, heads, D), (N, kv_heads, room, D), (N, kv_heads, room, D) -> (N, heads, D)``
+    """
+    zero = query.dtype.type(0)
+    weights = np.empty(length, query.dtype)
+    for n in range(query.shape[0]):
+        for head in range(query.shape[1]):
+            shared = head * keys.shape[1] // query.shape[1]  # keys that heads have in common
+            most = query.dtype.type(-np.inf)
+            for i in range(length):
+                dot = zero
+                for k in range(query.shape[2]):
+                    dot += query[n, head, k] * keys[n, shared, i, k]
+                dot *= scale
+                weights[i] = dot
+                most = dot if dot > most or dot != dot else most  # NaN stays NaN
+            total = zero
+            for i in range(length):
+                weights[i] = np.exp(weights[i] - most)
+                total += weights[i]
+            for k in range(query.shape[2]):
+                out[n, head, k] = zero
+            for i in range(length):
+                for k in range(query.shape[2]):
+                    out[n, head, k] += weights[i] * values[n, shared, i, k]
+            for k in range(query.shape[2]):
+                out[n, head, k] /= total
+
+
 def normalise_rows_slope(
     g: Array, x: Array, weight: Array, mean: Array, scale: Array, centre: bool, dx: Array,
     lo: int, hi: int,
