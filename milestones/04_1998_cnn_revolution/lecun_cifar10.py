@@ -68,7 +68,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of all red, gr
 PREPARE = Compose([ToFloat(), Normalize(MEAN, STD)])
 JOLT = Compose([RandomCrop(32, padding=2, padding_mode="reflect"), PREPARE])  # for learning
 WIDTHS = {"fast": (24, 96, 192), "long": (24, 112, 256)}  # channels of the modern network
-LOOKS = 4  # at some validation images, in an epoch
+LOOKS = 14  # at some validation images, in a run
 
 Images = Dataset[Any]  # pairs of an image and its label
 
@@ -166,7 +166,7 @@ class Settings:
     fixed_norm: bool  # whether the filters keep their size, so that only their direction is learned
 
 
-MODERN = Settings(0.24, 0.6, 0.05, 0.2, softened=0.2, rise=0.0, fixed_norm=True)
+MODERN = Settings(0.12, 0.6, 0.05, 0.2, softened=0.2, rise=0.0, fixed_norm=True)
 LEARNING = {
     "default": Settings(0.05, 0.9, 3e-3, 3e-3, softened=0.1, rise=0.1, fixed_norm=False),
     "fast": MODERN,
@@ -270,7 +270,7 @@ def learn(lab: Lab, model: nn.Module, seen: Images, validation: Images) -> Curve
         scheduler=LambdaLR(optimizer, up_and_down(lab.epochs * len(loader), settings.rise)),
         metrics={"hits": hits},
         callbacks=callbacks,
-        evaluate_every=-(-len(loader) // LOOKS),
+        evaluate_every=-(-lab.epochs * len(loader) // LOOKS),
     )
     trainer.fit(loader, epochs=lab.epochs, evaluation=prepared(validation))
     return curves
