@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import tt_autograd as tt
 import tt_nn as nn
+import tt_tensor
 from tt_nn.models import GPT, GPTConfig, ModernGPT, ModernGPTConfig
 
 pytestmark = pytest.mark.module_17
@@ -298,3 +299,32 @@ def test_beam_search_takes_one_text() -> None:
         nn.beam_search(classic(), tokens(2, 3), 1)
     with pytest.raises(ValueError, match="expected num_beams to be a positive int, got 0"):
         nn.beam_search(classic(), tokens(1, 3), 1, num_beams=0)
+
+
+def test_a_part_that_is_watched_or_another_s_takes_part_in_generation() -> None:
+    model, text = classic().eval(), tokens(1, 6)
+    expected = nn.generate(model, text, 4, temperature=0.0).numpy()
+    seen: list[tuple[int, ...]] = []
+    model.blocks[1].mlp.up.register_forward_hook(lambda layer, args, out: seen.append(out.shape))
+    np.testing.assert_array_equal(nn.generate(model, text, 4, temperature=0.0).numpy(), expected)
+    assert seen == [(1, 6, 32), (1, 1, 32), (1, 1, 32), (1, 1, 32)]
+
+    class Doubled(nn.Linear):
+        def forward(self, input: tt_tensor.Tensor) -> tt.Tensor:
+            return super().forward(input) * 2
+
+    model.blocks[0].mlp.down = Doubled(32, 8)
+    cache = model.new_cache()
+    with tt.no_grad():
+        parts = [model(part, cache).numpy() for part in text.split(1, dim=1)]
+        whole = model(text).numpy()
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
+
+
+def test_a_position_alone_goes_through_a_block_in_one_op() -> None:
+    model, ran = classic().eval(), []
+    cache = model.new_cache()
+    with tt.no_grad(), tt_tensor.observe(lambda event: ran.append(event.op.name)):
+        model(tokens(1, 1), cache)
+    assert ran.count("gpt_block_step") == 2
+    assert "cached_attention" not in ran

@@ -12,7 +12,7 @@ import tt_tensor
 from tt_autograd import Op, defvjp, ops
 from tt_tensor import apply
 
-from ._backend import backend, run
+from ._backend import backend, loop, run
 from ._memory import as_rows, dense, memory_order, restored
 from ._reduction import widen
 from ._threads import parallel
@@ -21,6 +21,7 @@ Array = NDArray[Any]
 T = TypeVar("T", bound=tt_tensor.Tensor)
 
 _CHUNK = 65536  # elements, of which five arrays are alive; measured best of 4,096 to 262,144
+_NO_SLOPES = np.empty((0, 0), np.float32)
 _CUBIC = 0.044715
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 _SQRT_HALF = math.sqrt(0.5)
@@ -88,8 +89,18 @@ def _gelu_recorded(input: Array, approximate: str, keep: bool = True) -> tuple[A
 
 def _gelu(input: Array, approximate: str) -> Array:
     if input.size < _CHUNK:
-        return np.asarray(ops.GELU.forward(input, approximate))  # no slopes, nothing to share
+        return small_gelu(input, approximate)
     return _gelu_recorded(input, approximate, keep=False)[0]
+
+
+def small_gelu(input: Array, approximate: str) -> Array:
+    """Return the values alone, of few: there are no slopes, and nothing to share."""
+    compiled = loop("gelu_tanh") if approximate == "tanh" and input.dtype == np.float32 else None
+    if compiled is None or not input.flags.c_contiguous:
+        return np.asarray(ops.GELU.forward(input, approximate))
+    out = np.empty_like(input)
+    compiled(input.reshape((1, -1)), out.reshape((1, -1)), _NO_SLOPES, 0, 1)
+    return out
 
 
 def _gelu_slope(g: Array, aux: Array) -> Array:

@@ -163,7 +163,7 @@ def _cached_attention(
 ) -> Array:
     samples, length, _ = qkv.shape
     if length == 1:
-        return _attend_one(qkv, cache, num_heads, num_kv_heads, scale)
+        return attend_one(qkv, cache, num_heads, num_kv_heads, scale)
     heads = qkv.reshape((samples, length, num_heads + 2 * num_kv_heads, -1))
     heads = heads.swapaxes(1, 2)  # (N, heads, T, D)
     before = cache.length
@@ -181,7 +181,7 @@ def _cached_attention(
     return np.moveaxis(out, -2, 1).reshape((samples, length, -1))
 
 
-def _attend_one(
+def attend_one(
     qkv: Array, cache: LayerCache, num_heads: int, num_kv_heads: int, scale: float
 ) -> Array:
     """Attend from one new position: all keys are before it, and no block is needed."""

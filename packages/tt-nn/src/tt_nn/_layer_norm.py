@@ -85,24 +85,28 @@ def _normalised(
         or (bias is not None and bias.shape != size)
     ):
         return _normalise(input, weight, bias, size, eps, centre)[0]
-    if weight is not None and bias is not None and weight.dtype == bias.dtype == input.dtype:
+    return normalised_row(input.reshape(-1), weight, bias, eps, centre).reshape(input.shape)
+
+
+def normalised_row(
+    row: Array, weight: Array | None, bias: Array | None, eps: float, centre: bool = True
+) -> Array:
+    """Return a single row normalised, in single or double precision; ``eps`` is above 0."""
+    count = row.size
+    if weight is not None and bias is not None and weight.dtype == bias.dtype == row.dtype:
         compiled = loop("normalise_rows")
         if compiled is not None:
-            out = np.empty((1, count), input.dtype)
-            mean, scale = np.empty((2, 1, 1), input.dtype)
-            epsilon = input.dtype.type(eps)
-            x = input.reshape((1, count))
-            compiled(x, weight, bias, epsilon, centre, mean, scale, out, 0, 1)
-            return out.reshape(input.shape)
-    row = input.reshape(-1)
+            x, eps = row.reshape((1, count)), row.dtype.type(eps)
+            out = np.empty_like(x)
+            mean, scale = np.empty((2, 1, 1), row.dtype)
+            compiled(x, weight, bias, eps, centre, mean, scale, out, 0, 1)
+            return out.reshape(-1)
     if centre:
         row = row - np.add.reduce(row) / count
     out = row * (1 / math.sqrt(float(row.dot(row)) / count + eps))
     if weight is not None:
         out = out * weight
-    if bias is not None:
-        out = out + bias
-    return out.reshape(input.shape)
+    return out if bias is None else out + bias
 
 
 def _slopes(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import init
@@ -21,6 +22,8 @@ from tt_nn._linear import Linear
 from tt_nn._module import Module
 from tt_nn._positions import LearnedPositions, SinusoidalPositions
 from tt_nn._self_attention import self_attention, split_heads
+
+from ._gpt_step import BLOCK_STEP
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,39 @@ class Block(Module):
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Add what attention and MLP find."""
+        if cache is not None and x.numel() == x.shape[-1] and self._in_one_step(x):
+            return self._step(x, cache)
         x = x + self.dropout(self.attention(self.norm1(x), cache))
         return x + self.dropout(self.mlp(self.norm2(x)))
+
+    def _in_one_step(self, x: Tensor) -> bool:
+        """Whether a single position may go through as one op: parts are ours, no one listens."""
+        if self.training or tt.is_grad_enabled() or x.dtype.char not in "fd":
+            return False
+        if not self.norm1.eps or not self.norm2.eps:
+            return False
+        attention, mlp = self.attention, self.mlp
+        for part, kind in (
+            (self, Block), (self.norm1, LayerNorm), (self.norm2, LayerNorm),
+            (attention, CausalSelfAttention), (mlp, MLP),
+            (attention.in_proj, Linear), (attention.out_proj, Linear),
+            (mlp.up, Linear), (mlp.down, Linear),
+        ):  # fmt: skip
+            if type(part) is not kind or part._forward_hooks or part._forward_pre_hooks:
+                return False
+        return True
+
+    def _step(self, x: Tensor, cache: LayerCache) -> Tensor:
+        attention, mlp, norm1, norm2 = self.attention, self.mlp, self.norm1, self.norm2
+        layers = (norm1, attention.in_proj, attention.out_proj, norm2, mlp.up, mlp.down)
+        parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+        params = {
+            "cache": cache,
+            "num_heads": attention.n_head,
+            "scale": 1 / math.sqrt(x.shape[-1] // attention.n_head),
+            "eps": (norm1.eps, norm2.eps),
+        }
+        return Tensor._apply(BLOCK_STEP, (x, *parameters), params)
 
 
 class GPT(Module):
