@@ -13,7 +13,7 @@ import pytest
 
 import tt_autograd as tt
 import tt_nn as nn
-from tt_nn._threads import parallel
+from tt_nn._compute.threads import parallel
 
 pytestmark = pytest.mark.module_09
 
@@ -115,7 +115,7 @@ def test_a_child_process_has_threads_of_its_own() -> None:
 import os, warnings
 warnings.simplefilter("ignore")
 import tt_nn as nn
-from tt_nn._threads import parallel
+from tt_nn._compute.threads import parallel
 nn.set_num_threads(2)
 assert sum(parallel(lambda start, stop: stop - start, 8)) == 8
 child = os.fork()

@@ -16,9 +16,9 @@ from tt_autograd.seam import identity
 from . import init
 from ._apply import apply
 from ._arguments import check_sizes
+from ._compute.threads import parallel
 from ._module import Module
 from ._parameter import Parameter
-from ._threads import parallel
 
 Array = NDArray[Any]
 Value = Any  # an array, or a tensor when the derivative is itself to be differentiated

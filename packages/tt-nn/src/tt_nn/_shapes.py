@@ -9,8 +9,8 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Op, defvjp
 
-from ._layout import batch_first
 from ._module import Module
+from ._spatial.layout import batch_first
 
 T = TypeVar("T", bound=tt_tensor.Tensor)
 

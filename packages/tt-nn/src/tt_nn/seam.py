@@ -7,7 +7,7 @@ threads that `set_num_threads` started, or all at once if there are none.
 from here.
 """
 
-from ._backend import Backend as Backend
-from ._backend import choose_backend as choose_backend
-from ._backend import compiled as compiled
-from ._threads import parallel as parallel
+from ._compute.backend import Backend as Backend
+from ._compute.backend import choose_backend as choose_backend
+from ._compute.backend import compiled as compiled
+from ._compute.threads import parallel as parallel

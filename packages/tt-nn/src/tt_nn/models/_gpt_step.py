@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tt_autograd import Op, defnograd
-from tt_nn._gelu import small_gelu
-from tt_nn._kv_cache import LayerCache, attend_one
-from tt_nn._layer_norm import normalised_row
+from tt_nn._activations.gelu import small_gelu
+from tt_nn._normalisation.layer_norm import normalised_row
+from tt_nn._sequence.kv_cache import LayerCache, attend_one
 
 Array = NDArray[Any]
 

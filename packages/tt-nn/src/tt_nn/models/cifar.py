@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
-from tt_nn._activations import GELU
-from tt_nn._batch_norm import BatchNorm2d
+from tt_nn._activations.layers import GELU
 from tt_nn._containers import Sequential
-from tt_nn._convolution_layers import Conv2d
 from tt_nn._linear import Linear
 from tt_nn._module import Module
-from tt_nn._pooling_layers import MaxPool2d
+from tt_nn._normalisation.batch_norm import BatchNorm2d
+from tt_nn._spatial.convolution_layers import Conv2d
+from tt_nn._spatial.pooling_layers import MaxPool2d
 
 _PATCH = 2  # height and width of the stem's filters
 _IMAGES = 500  # that are whitened at a time: their patches take 23 MB

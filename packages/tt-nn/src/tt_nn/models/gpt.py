@@ -10,18 +10,18 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import init
+from tt_nn._activations.gelu import gelu
 from tt_nn._arguments import check_sizes
-from tt_nn._attention import attention_weights
 from tt_nn._containers import ModuleList
 from tt_nn._dropout import Dropout
-from tt_nn._embedding import Embedding
-from tt_nn._gelu import gelu
-from tt_nn._kv_cache import CACHED_ATTENTION, KVCache, LayerCache
-from tt_nn._layer_norm import LayerNorm
 from tt_nn._linear import Linear
 from tt_nn._module import Module
-from tt_nn._positions import LearnedPositions, SinusoidalPositions
-from tt_nn._self_attention import self_attention, split_heads
+from tt_nn._normalisation.layer_norm import LayerNorm
+from tt_nn._sequence.attention import attention_weights
+from tt_nn._sequence.embedding import Embedding
+from tt_nn._sequence.kv_cache import CACHED_ATTENTION, KVCache, LayerCache
+from tt_nn._sequence.positions import LearnedPositions, SinusoidalPositions
+from tt_nn._sequence.self_attention import self_attention, split_heads
 
 from ._gpt_step import BLOCK_STEP
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tt_tensor
 from tt_autograd import Tensor
-from tt_nn._activations import Tanh
+from tt_nn._activations.layers import Tanh
 from tt_nn._containers import Sequential
-from tt_nn._convolution_layers import Conv2d
 from tt_nn._linear import Linear
 from tt_nn._module import Module
-from tt_nn._pooling_layers import AvgPool2d
 from tt_nn._shapes import Flatten
+from tt_nn._spatial.convolution_layers import Conv2d
+from tt_nn._spatial.pooling_layers import AvgPool2d
 
 
 class LeNet5(Module):

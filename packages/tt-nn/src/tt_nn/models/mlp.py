@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from tt_nn._activations import ReLU
+from tt_nn._activations.layers import ReLU
 from tt_nn._containers import Sequential
 from tt_nn._linear import Linear
 from tt_nn._module import Module

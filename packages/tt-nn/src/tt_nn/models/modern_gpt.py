@@ -9,18 +9,18 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import init
+from tt_nn._activations.relu_squared import relu_squared
 from tt_nn._arguments import check_sizes
-from tt_nn._attention import attention_weights, causal_mask, scaled_dot_product_attention
-from tt_nn._blend import blend
 from tt_nn._containers import ModuleList
-from tt_nn._embedding import Embedding
-from tt_nn._kv_cache import KVCache, LayerCache
-from tt_nn._layer_norm import RMSNorm
 from tt_nn._linear import Linear
 from tt_nn._module import Module
+from tt_nn._normalisation.layer_norm import RMSNorm
 from tt_nn._parameter import Parameter
-from tt_nn._positions import RotaryPositions
-from tt_nn._relu_squared import relu_squared
+from tt_nn._sequence.attention import attention_weights, causal_mask, scaled_dot_product_attention
+from tt_nn._sequence.blend import blend
+from tt_nn._sequence.embedding import Embedding
+from tt_nn._sequence.kv_cache import KVCache, LayerCache
+from tt_nn._sequence.positions import RotaryPositions
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import init
-from tt_nn._activations import ReLU
-from tt_nn._batch_norm import BatchNorm2d
+from tt_nn._activations.layers import ReLU
+from tt_nn._activations.relu import relu
 from tt_nn._containers import Sequential
-from tt_nn._convolution_layers import Conv2d
 from tt_nn._linear import Linear
 from tt_nn._module import Module
-from tt_nn._pooling_layers import AdaptiveAvgPool2d
-from tt_nn._relu import relu
+from tt_nn._normalisation.batch_norm import BatchNorm2d
 from tt_nn._shapes import Flatten
+from tt_nn._spatial.convolution_layers import Conv2d
+from tt_nn._spatial.pooling_layers import AdaptiveAvgPool2d
 
 
 class ResidualBlock(Module):

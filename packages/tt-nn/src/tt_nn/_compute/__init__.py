@@ -1,0 +1,1 @@
+"""What kernels run on: threads, backends, the order of memory."""

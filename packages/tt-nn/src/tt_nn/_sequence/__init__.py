@@ -1,0 +1,1 @@
+"""Embedding, positions, attention, transformers, and generation."""

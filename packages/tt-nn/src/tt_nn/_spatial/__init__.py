@@ -1,0 +1,1 @@
+"""Convolution, pooling, and what else knows of height and width."""
