@@ -192,7 +192,7 @@ class MultiheadAttention(Module):
             qkv = linear(inputs[0], self.in_proj_weight, self.in_proj_bias)
             joined = self_attention(
                 qkv, self.num_heads, self.num_kv_heads, mask, dropout, is_causal=causal
-            )  # (N, L, embed_dim)
+            )  # (N, L, heads * head_dim)
         else:
             q, k, v = (self._by_head(x) for x in self._projections(inputs))
             if need_weights:
@@ -200,7 +200,7 @@ class MultiheadAttention(Module):
             out = scaled_dot_product_attention(
                 q, k, v, mask, dropout, causal, enable_gqa=True
             )  # (N, heads, L, head_dim)
-            joined = out.swapaxes(1, 2).reshape(samples, length, self.embed_dim)
+            joined = out.swapaxes(1, 2).flatten(2)  # (N, L, heads * head_dim)
         output = self.out_proj(joined)
         if not self.batch_first:
             output = output.swapaxes(0, 1)
@@ -228,7 +228,7 @@ class MultiheadAttention(Module):
     def _projections(self, inputs: list[tt_tensor.Tensor]) -> list[Tensor]:
         """Return queries, keys and values: (N, length, heads * head_dim)."""
         kv_dim = self.num_kv_heads * self.head_dim
-        sizes = [self.embed_dim, kv_dim, kv_dim]
+        sizes = [self.num_heads * self.head_dim, kv_dim, kv_dim]
         biases = [None] * 3 if self.in_proj_bias is None else list(self.in_proj_bias.split(sizes))
         if self._joined:
             weights = list(self.in_proj_weight.split(sizes))

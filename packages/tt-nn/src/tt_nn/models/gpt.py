@@ -85,6 +85,7 @@ class CausalSelfAttention(Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.n_head = config.n_head
+        self.head_dim = config.n_embd // config.n_head  # however many heads are left
         self.dropout = config.dropout
         # query, key and value of all heads in one product
         self.in_proj = Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
@@ -104,7 +105,7 @@ class CausalSelfAttention(Module):
                     "cache": cache,
                     "num_heads": self.n_head,
                     "num_kv_heads": self.n_head,
-                    "scale": 1 / math.sqrt(x.shape[-1] // self.n_head),
+                    "scale": 1 / math.sqrt(self.head_dim),
                 },
             )
         return self.out_proj(y)  # (N, T, n_embd)
@@ -171,7 +172,7 @@ class Block(Module):
         params = {
             "cache": cache,
             "num_heads": attention.n_head,
-            "scale": 1 / math.sqrt(x.shape[-1] // attention.n_head),
+            "scale": 1 / math.sqrt(attention.head_dim),
             "eps": (norm1.eps, norm2.eps),
         }
         return Tensor._apply(BLOCK_STEP, (x, *parameters), params)

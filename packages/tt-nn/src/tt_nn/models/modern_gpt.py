@@ -111,8 +111,8 @@ class RotaryAttention(Module):
             keys, values = cache.append(key, value)
             mask = causal_mask(x.shape[1], keys.shape[2]) if offset else None
         y = scaled_dot_product_attention(query, keys, values, mask, is_causal=mask is None)
-        # (N, n_head, T, head size) -> (N, T, n_embd)
-        return self.out_proj(y.swapaxes(1, 2).reshape(x.shape)), value
+        # (N, n_head, T, head size) -> (N, T, n_head * head size)
+        return self.out_proj(y.swapaxes(1, 2).flatten(2)), value
 
     def weights(self, x: Tensor) -> Tensor:
         """Return how much each position takes of which: ``(N, n_head, T, T)``."""
