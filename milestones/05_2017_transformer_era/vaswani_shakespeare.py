@@ -799,7 +799,7 @@ def milestone() -> Milestone:
             ),
             "long": Recipe(
                 {**BAR, "validation_loss": at_most(1.5), "training_seconds": at_most(600)},
-                epochs=4,
+                epochs=3,
                 demo_epochs=1,
                 batch_size=16,
                 demo_bar=DEMO_BAR,
