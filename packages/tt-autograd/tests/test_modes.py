@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tt_autograd as tt
+from tt_autograd.seam import next_number
 
 pytestmark = pytest.mark.module_06
 
@@ -277,7 +278,44 @@ def test_observers_see_each_node_of_backward_with_its_shapes() -> None:
     assert last.output is None
     assert last.shapes == ((2, 3), (3, 4))
     assert last.inputs[0].shape == (2, 4)
+    assert [kept.shape for kept in last.inputs[1:]] == [(2, 3), (3, 4)]
+    assert last.needs == (True, True)
     assert all(e.seconds >= 0 for e in events)
     events.clear()
     (x @ w).sum().backward()
     assert not events
+
+
+def test_an_observer_knows_which_call_a_node_of_backward_is_of() -> None:
+    x = tt.ones(2, requires_grad=True)
+    calls: list[tuple[int, tt.OpEvent]] = []
+    nodes: list[tt.OpEvent] = []
+
+    def see(event: tt.OpEvent) -> None:
+        if event.phase == "forward":
+            calls.append((next_number(), event))
+        else:
+            nodes.append(event)
+
+    with tt.observe(see):
+        ((x * 2.0) * (x * 3.0)).sum().backward()
+    found = []
+    for node in nodes:
+        _, call = max(entry for entry in calls if entry[0] < node.number)
+        assert call.op is node.op
+        found.append((call.op.name, call.inputs[1:], node.needs))
+    left, right = (call.output for _, call in calls[:2])
+    assert found[0] == ("sum", (), (True,))
+    assert found[1][1][0] is right
+    assert left is not None
+    assert found[2:] == [("mul", (3.0,), (True, False)), ("mul", (2.0,), (True, False))]
+
+
+def test_observers_see_the_end_of_what_goes_backward_by_itself() -> None:
+    x = tt.ones(2, requires_grad=True)
+    seen: list[str] = []
+    with tt.observe(lambda event: seen.append(f"{event.phase} {event.op.name}")):
+        y = tt.checkpoint(lambda x: x.exp(), x)
+        seen.clear()
+        y.backward(tt.ones(2))
+    assert seen == ["forward exp", "backward checkpoint", "backward exp"]

@@ -182,7 +182,7 @@ class _Walk:
                     grads[parent] = total
             if watching:
                 seconds = perf_counter() - start
-                shapes = tuple(() if p is None else p.shape for p in parents)
+                shapes = tuple([() if p is None else p.shape for p in parents])
                 event = OpEvent(
                     node.op, (g, *node.saved), None, node.params, "backward", seconds, shapes,
                     plan.needs, node.number,

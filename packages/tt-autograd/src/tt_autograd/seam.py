@@ -4,9 +4,9 @@ An optimizer that writes into the arrays of parameters says so with ``changes.no
 tracked=False)``, once for all memory that one array owns, so that a backward pass that still needs
 the old values refuses to run; ``layout`` of an array that is noted often need be asked for only
 once. ``identity`` is the product of an input whose slope is 1, such as a bias, which backward need
-not call. An observer that draws a ``next_number`` when an op has run gets one below that of the op's
-node and above those of all earlier ones, and so knows in backward which call an event is of. Users
-of tensors need nothing from here.
+not call. An observer that draws a ``next_number`` when an op has run gets one below that of the
+op's node and above those of all earlier ones: in backward, an event's number then tells which call
+it is of. Users of tensors need nothing from here.
 """
 
 from ._rules import identity as identity

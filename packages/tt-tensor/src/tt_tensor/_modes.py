@@ -61,12 +61,15 @@ class OpEvent(NamedTuple):
     Attributes:
         op: The op; ``op.name`` is its name.
         inputs: Arrays and Python scalars the kernel was given; in the backward phase, the
-            gradient of the op's output alone.
+            gradient of the op's output and then what the forward pass kept for its derivative.
         output: The array the kernel returned; None in the backward phase.
         params: The op's keyword parameters, such as ``dim``.
         phase: ``"forward"``, or ``"backward"`` for all vector-Jacobian products of one node.
         seconds: Wall time of the kernel.
-        shapes: Shapes of the forward inputs; ``()`` for a scalar.
+        shapes: Shapes of the forward inputs; ``()`` for a scalar, and in the backward phase for an
+            input that needs no gradient.
+        needs: Which inputs were given a gradient, in the backward phase.
+        number: The number of the node, in the backward phase: nodes are numbered as they are made.
     """
 
     op: Op
@@ -76,6 +79,8 @@ class OpEvent(NamedTuple):
     phase: Literal["forward", "backward"]
     seconds: float
     shapes: tuple[tuple[int, ...], ...]
+    needs: tuple[bool, ...] = ()
+    number: int = 0
 
 
 Observer = Callable[[OpEvent], None]
