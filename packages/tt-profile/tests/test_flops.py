@@ -7,7 +7,7 @@ import pytest
 import tt_autograd as tt
 import tt_nn as nn
 from tt_nn.models import GPT, GPTConfig
-from tt_profile import count_flops, count_parameters
+from tt_profile import count_flops, count_parameters, estimate_flops
 
 pytestmark = pytest.mark.module_14
 
@@ -184,3 +184,25 @@ def test_frozen_parameters_can_be_left_out() -> None:
     model.weight.requires_grad_(False)
     assert count_parameters(model) == IN * OUT + OUT
     assert count_parameters(model, trainable_only=True) == OUT
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_flops_are_told_before_there_are_inputs(batch: int) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten())
+    model[2].eval()
+    modes = [module.training for module in model.modules()]
+    expected = batch * 4 * 36 * (2 * 27 + 1 + 3)  # with the running statistics: three steps
+    assert estimate_flops(model, (batch, 3, 8, 8)) == expected
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_flops_of_tokens_are_told() -> None:
+    model = GPT(GPTConfig(vocab_size=7, block_size=5, n_layer=1, n_head=2, n_embd=12))
+    tokens = tt.zeros(3, 5, dtype="int64")
+    assert estimate_flops(model, (3, 5), dtype="int64") == count_flops(model, tokens).total
+
+
+def test_multiply_accumulates_are_told_by_op() -> None:
+    count = count_flops(nn.Sequential(nn.Linear(IN, OUT), nn.ReLU()), tt.ones(B, IN))
+    assert count.macs_by_op == {"linear": B * IN * OUT}
+    assert count.macs == B * IN * OUT

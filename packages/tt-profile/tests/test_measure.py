@@ -3,11 +3,23 @@
 import math
 import time
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from tt_profile import Timing, fit_exponent, peak_memory, scaling, time_it
+from tt_profile import (
+    Comparison,
+    Timing,
+    compare,
+    fit_exponent,
+    memory,
+    peak_memory,
+    resident_memory,
+    scaling,
+    time_it,
+)
 
 pytestmark = pytest.mark.module_14
 
@@ -44,6 +56,72 @@ def test_median_and_spread(samples: tuple[float, ...], median: float, spread: fl
 def test_time_it_refuses_nonsense(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="time_it"):
         time_it(lambda: None, **arguments)
+
+
+def test_two_callables_are_timed_in_turn() -> None:
+    order: list[str] = []
+    result = compare(
+        lambda: order.append("a"),
+        lambda: order.append("b"),
+        warmup=1,
+        repeats=3,
+        sample_seconds=0,
+    )
+    # warm-up and the call that says how many fill a sample; then a round, and the next reversed
+    assert order == ["a", "a", "b", "b", *"ab", *"ba", *"ab"]
+    assert len(result.function.samples) == len(result.baseline.samples) == 3
+
+
+def test_samples_of_one_are_taken_within_its_setting() -> None:
+    inside = [False]
+    seen: dict[str, set[bool]] = {"one": set(), "other": set()}
+
+    @contextmanager
+    def setting() -> Iterator[None]:
+        inside[0] = True
+        yield
+        inside[0] = False
+
+    compare(
+        lambda: seen["one"].add(inside[0]), lambda: seen["other"].add(inside[0]), around=setting
+    )
+    assert seen == {"one": {True}, "other": {False}}
+
+
+def test_a_comparison_is_of_rounds() -> None:
+    result = Comparison(Timing((1.0, 4.0, 1.5, 8.0)), Timing((2.0, 4.0, 2.0, 4.0)))
+    assert result.ratios == (0.5, 1.0, 0.75, 2.0)
+    assert result.ratio == 0.875
+    assert result.speedup == 1 / 0.875
+    assert result.interval == (0.6875, 1.25)
+
+
+@pytest.mark.parametrize(("warmup", "repeats"), [(0, 0), (-1, 1)])
+def test_compare_refuses_nonsense(warmup: int, repeats: int) -> None:
+    with pytest.raises(ValueError, match="compare"):
+        compare(lambda: None, lambda: None, warmup=warmup, repeats=repeats)
+
+
+def test_memory_at_the_peak_and_after() -> None:
+    kept = []
+
+    def call() -> None:
+        np.ones(1_000_000)
+        kept.append(np.ones(500_000))
+
+    used = memory(call)
+    assert 8_000_000 <= used.peak < 8_100_000
+    assert 4_000_000 <= used.held < 4_100_000
+
+
+@pytest.mark.skipif(resident_memory() is None, reason="the system does not tell")
+def test_the_resident_size_is_that_of_the_process() -> None:
+    held = np.ones(4_000_000)
+    used = memory(lambda: np.ones(8_000_000))
+    assert used.resident_before is not None
+    assert used.resident_before > held.nbytes
+    if used.resident_peak is not None:  # told where the system lets it be reset
+        assert used.resident_peak > used.resident_before + 40_000_000
 
 
 def test_peak_memory_is_the_peak_not_the_end() -> None:

@@ -16,11 +16,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import tt_tensor
+from tt_autograd import DTypeLike, no_grad
+from tt_nn import Module
 from tt_tensor import OpEvent
 
-Formula = Callable[[OpEvent], int]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,23 @@ class FlopCount:
     Attributes:
         by_op: FLOPs of each op that ran, by the op's name.
         calls: How often each op ran.
+        macs_by_op: Multiply-accumulates of the matrix products in each op that has some: half of
+            what most other counters call FLOPs, for they count nothing else.
     """
 
     by_op: Mapping[str, int]
     calls: Mapping[str, int]
+    macs_by_op: Mapping[str, int]
 
     @property
     def total(self) -> int:
         """FLOPs of all ops together."""
         return sum(self.by_op.values())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all matrix products together."""
+        return sum(self.macs_by_op.values())
 
 
 def count_flops(function: Callable[..., object], *inputs: object) -> FlopCount:
@@ -56,132 +67,277 @@ def count_flops(function: Callable[..., object], *inputs: object) -> FlopCount:
 
     Example:
         >>> import tt_tensor as tt
-        >>> count_flops(tt.matmul, tt.ones(8, 3), tt.ones(3, 5)).total  # 2 * 8 * 3 * 5
-        240
+        >>> count = count_flops(tt.matmul, tt.ones(8, 3), tt.ones(3, 5))
+        >>> count.total, count.macs  # 2 * 8 * 3 * 5, and half of it
+        (240, 120)
     """
     by_op: Counter[str] = Counter()
     calls: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
 
     def count(event: OpEvent) -> None:
         if event.phase == "forward":
-            by_op[event.op.name] += flops_of(event)
-            calls[event.op.name] += 1
+            call = call_of(event)
+            products = macs_of(call)
+            by_op[call.name] += flops_of(call)
+            calls[call.name] += 1
+            if products:
+                macs[call.name] += products
 
     with tt_tensor.observe(count):
         function(*inputs)
-    return FlopCount(dict(by_op), dict(calls))
+    return FlopCount(dict(by_op), dict(calls), dict(macs))
 
 
-def flops_of(event: OpEvent) -> int:
+def estimate_flops(model: Module, input_shape: Shape, *, dtype: DTypeLike | None = None) -> int:
+    """Say what a forward pass of a model costs for inputs of a shape, before there are any.
+
+    The model runs once, on zeros, in evaluation mode and without gradients, and what runs is
+    counted as `count_flops` does.
+
+    Args:
+        model: The model.
+        input_shape: Shape of its input, batch included.
+        dtype: Dtype of its input, the default one unless given; ``"int64"`` for tokens.
+
+    Returns:
+        The FLOPs of the pass.
+
+    Example:
+        >>> import tt_nn as nn
+        >>> estimate_flops(nn.Linear(784, 10), (64, 784))  # 64 * (2 * 784 * 10 + 10)
+        1004160
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        with no_grad():
+            return count_flops(model.eval(), tt_tensor.zeros(*input_shape, dtype=dtype)).total
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+class Call(NamedTuple):
+    """One call of a forward op, as far as its FLOPs depend on it.
+
+    Attributes:
+        name: The op's name.
+        shapes: Shapes of its inputs; ``()`` for a scalar or one that is absent.
+        out: Shape of its output.
+        params: Its parameters.
+    """
+
+    name: str
+    shapes: tuple[Shape, ...]
+    out: Shape
+    params: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Number of elements of the output."""
+        return math.prod(self.out)
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input, such as a bias, was given."""
+        return len(self.shapes) > index and self.shapes[index] != ()
+
+
+def call_of(event: OpEvent) -> Call:
+    """Return what of a forward event its FLOPs depend on."""
+    out = () if event.output is None else event.output.shape
+    return Call(event.op.name, event.shapes, out, event.params)
+
+
+def macs_of(call: Call) -> int:
+    """Multiply-accumulates of the matrix products in one forward op."""
+    products = MACS.get(call.name)
+    return 0 if products is None else products(call)
+
+
+def flops_of(call: Call) -> int:
     """FLOPs of one forward op, by the convention at the top of this module."""
-    name = event.op.name
+    name = call.name
     if name in FREE:
         return 0
-    if name in FORMULAS:
-        return FORMULAS[name](event)
+    if name in MACS:
+        return 2 * MACS[name](call) + BESIDE.get(name, _nothing)(call)
     if name in READS:
-        return READS[name] * math.prod(event.shapes[0])
-    return STEPS.get(name, 1) * _output_size(event)
+        return READS[name] * math.prod(call.shapes[0])
+    if name in FORMULAS:
+        return FORMULAS[name](call)
+    return STEPS.get(name, 1) * call.size
 
 
-def _output_size(event: OpEvent) -> int:
-    return 0 if event.output is None else event.output.size
+def _nothing(call: Call) -> int:
+    return 0
 
 
-def _matmul(event: OpEvent) -> int:
-    """2 * rows * columns * inner, over the batch; the inner dimension is the left one's last."""
-    return 2 * _output_size(event) * event.shapes[0][-1]
+def _bias(call: Call) -> int:
+    """One for each output, if there is a bias."""
+    return call.size * call.has(2)
 
 
-def _linear(event: OpEvent) -> int:
-    """2 * B * in * out, and B * out for the bias."""
-    has_bias = len(event.inputs) > 2 and event.inputs[2] is not None
-    return _output_size(event) * (2 * event.shapes[1][-1] + has_bias)
+def _matmul(call: Call) -> int:
+    """Rows * columns * inner, over the batch; the inner dimension is the left one's last."""
+    return call.size * call.shapes[0][-1]
 
 
-def _bilinear(event: OpEvent) -> int:
+def _linear(call: Call) -> int:
+    """B * in * out."""
+    return call.size * call.shapes[1][-1]
+
+
+def _bilinear(call: Call) -> int:
     """y_k = x1' W_k x2 + b_k: for each output a product with W_k, then one with x2."""
-    _, in1, in2 = event.shapes[2]
-    has_bias = len(event.inputs) > 3 and event.inputs[3] is not None
-    return _output_size(event) * (2 * in1 * in2 + 2 * in2 + has_bias)
+    _, in1, in2 = call.shapes[2]
+    return call.size * (in1 * in2 + in2)
 
 
-def _conv(event: OpEvent) -> int:
-    """For each output a product with a filter, (out, in / groups, ...), and one for the bias."""
-    has_bias = len(event.inputs) > 2 and event.inputs[2] is not None
-    return _output_size(event) * (2 * math.prod(event.shapes[1][1:]) + has_bias)
+def _conv(call: Call) -> int:
+    """For each output a product with a filter, (out, in / groups, ...)."""
+    return call.size * math.prod(call.shapes[1][1:])
 
 
-def _conv_transpose(event: OpEvent) -> int:
-    """For each input a product with a filter, (in, out / groups, ...); one more for the bias."""
-    has_bias = len(event.inputs) > 2 and event.inputs[2] is not None
-    products = 2 * math.prod(event.shapes[0]) * math.prod(event.shapes[1][1:])
-    return products + _output_size(event) * has_bias
+def _conv_transpose(call: Call) -> int:
+    """For each input a product with a filter, (in, out / groups, ...)."""
+    return math.prod(call.shapes[0]) * math.prod(call.shapes[1][1:])
 
 
-def _pool(event: OpEvent) -> int:
-    """For each output a step for each element of its window."""
-    height, width = event.params["kernel_size"]
-    return _output_size(event) * int(height * width)
+def _conv_weight(call: Call) -> int:
+    """For each gradient of an output a product with the inputs that it was made of."""
+    return math.prod(call.shapes[0]) * math.prod(call.out[1:])
 
 
-def _attention(event: OpEvent) -> int:
-    """For each pair of a query and a key that it sees: their product, its scaling, softmax, value.
-
-    Query, key and value are (..., T, D), (..., S, D) and (..., S, Dv).
-    """
-    length, keys, dim = event.shapes[0][-2], event.shapes[1][-2], event.shapes[0][-1]
-    value_dim = event.shapes[2][-1]
-    pairs = length * keys
-    if event.params["is_causal"]:  # query t sees keys 0 to t
-        pairs = sum(min(t + 1, keys) for t in range(length))
-    heads = _output_size(event) // max(length * value_dim, 1)
-    return heads * pairs * (2 * dim + 2 * value_dim + 1 + STEPS["softmax"])
-
-
-def _self_attention(event: OpEvent) -> int:
-    """The same where query, key and value of all heads stand side by side: (N, T, features)."""
-    samples, length, features = event.shapes[0]
-    heads = int(event.params["num_heads"])
-    dim = features // (heads + 2 * int(event.params["num_kv_heads"]))
-    pairs = length * (length + 1) // 2 if event.params["is_causal"] else length**2
-    return samples * heads * pairs * (4 * dim + 1 + STEPS["softmax"])
-
-
-def _cached_attention(event: OpEvent) -> int:
-    """The same for the last positions of a sequence, whose keys are all in the cache by now."""
-    samples, length, features = event.shapes[0]
-    heads = int(event.params["num_heads"])
-    dim = features // (heads + 2 * int(event.params["num_kv_heads"]))
-    keys = int(event.params["cache"].length)
-    pairs = length * keys - length * (length - 1) // 2
-    return samples * heads * pairs * (4 * dim + 1 + STEPS["softmax"])
-
-
-def _einsum(event: OpEvent) -> int:
-    """For each tuple of indices: a multiplication for each further operand, and an addition.
+def einsum_terms(call: Call) -> tuple[int, int]:
+    """Return how many operands there are, and how many tuples of indices.
 
     The op's equation names every dimension, so the sizes of its letters say how many there are.
     """
-    terms = str(event.params["equation"]).partition("->")[0].split(",")
+    terms = str(call.params["equation"]).partition("->")[0].split(",")
     sizes: dict[str, int] = {}
-    for term, shape in zip(terms, event.shapes, strict=True):
+    for term, shape in zip(terms, call.shapes, strict=True):
         sizes.update(zip(term, shape, strict=True))
-    return len(terms) * math.prod(sizes.values())
+    return len(terms), math.prod(sizes.values())
 
 
-FORMULAS: Mapping[str, Formula] = {
+def _einsum(call: Call) -> int:
+    """For each tuple of indices of two operands one."""
+    operands, tuples = einsum_terms(call)
+    return tuples if operands == 2 else 0
+
+
+def _einsum_of_others(call: Call) -> int:
+    """For each tuple of indices: a multiplication for each further operand, and an addition."""
+    operands, tuples = einsum_terms(call)
+    return 0 if operands == 2 else operands * tuples
+
+
+def attended(call: Call) -> tuple[int, int, int]:
+    """Return the pairs of a query and a key that it sees, and the sizes of a key and a value.
+
+    Query, key and value are (..., T, D), (..., S, D) and (..., S, Dv), or, of all heads, stand
+    side by side: (N, T, features).
+    """
+    params = call.params
+    if call.name == "scaled_dot_product_attention":
+        length, keys, dim = call.shapes[0][-2], call.shapes[1][-2], call.shapes[0][-1]
+        value_dim = call.shapes[2][-1]
+        heads = call.size // max(length * value_dim, 1)
+    else:
+        samples, length, features = call.shapes[0]
+        heads, keys = samples * int(params["num_heads"]), length
+        dim = features // (int(params["num_heads"]) + 2 * int(params["num_kv_heads"]))
+        value_dim = dim
+    if call.name == "cached_attention":  # the last positions of a sequence, all of it in the cache
+        keys = int(params["cache"].length)
+        pairs = length * keys - length * (length - 1) // 2
+    elif params["is_causal"]:  # query t sees keys 0 to t
+        pairs = sum(min(t + 1, keys) for t in range(length))
+    else:
+        pairs = length * keys
+    return heads * pairs, dim, value_dim
+
+
+def _attention(call: Call) -> int:
+    """For each pair the product of query and key, and one with the value."""
+    pairs, dim, value_dim = attended(call)
+    return pairs * (dim + value_dim)
+
+
+def _attention_weights(call: Call) -> int:
+    """For each pair the scaling of the product, and softmax."""
+    return attended(call)[0] * (1 + STEPS["softmax"])
+
+
+def _block_step(call: Call) -> int:
+    """A position through a block of GPT: four products with a vector, and its attention.
+
+    Its inputs are the position, then weight and bias of: norm, in, out, norm, up, down.
+    """
+    weights = sum(math.prod(call.shapes[i]) for i in (3, 5, 9, 11))
+    return weights + 2 * call.size * int(call.params["cache"].length)
+
+
+def _beside_block_step(call: Call) -> int:
+    """Biases, two norms, softmax, two additions, and GELU of what ``up`` returns."""
+    biases = sum(math.prod(call.shapes[i]) for i in (4, 6, 10, 12) if call.has(i))
+    pairs = int(call.params["num_heads"]) * int(call.params["cache"].length)
+    norms = 2 * STEPS["layer_norm"] * call.size
+    activations = STEPS["gelu"] * call.shapes[9][0]
+    return biases + norms + pairs * (1 + STEPS["softmax"]) + 2 * call.size + activations
+
+
+def _pool(call: Call) -> int:
+    """For each output a step for each element of its window."""
+    height, width = call.params["kernel_size"]
+    return call.size * int(height * width)
+
+
+def _batch_norm(call: Call) -> int:
+    """Sum; subtract, square, sum; subtract, multiply, add: the last three if moments are given."""
+    return call.size * (3 if call.has(3) else 7)
+
+
+MACS: Mapping[str, Callable[[Call], int]] = {
     "matmul": _matmul,
     "linear": _linear,
+    "int8_linear": _matmul,
+    "int4_linear": _matmul,
+    "quantized_linear": _matmul,
     "bilinear": _bilinear,
     "einsum": _einsum,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
+    "conv2d_weight": _conv_weight,
     "scaled_dot_product_attention": _attention,
-    "self_attention": _self_attention,
-    "cached_attention": _cached_attention,
+    "self_attention": _attention,
+    "cached_attention": _attention,
+    "gpt_block_step": _block_step,
+}
+
+BESIDE: Mapping[str, Callable[[Call], int]] = {
+    "linear": _bias,
+    # each sum is scaled; of groups, each weight is
+    "int8_linear": lambda call: call.size * (1 + call.has(4)),
+    "int4_linear": lambda call: 2 * math.prod(call.shapes[1]) + call.size * call.has(4),
+    "quantized_linear": lambda call: (
+        STEPS["quantize"] * math.prod(call.shapes[0]) + call.size * (1 + call.has(6))
+    ),
+    "bilinear": lambda call: call.size * call.has(3),
+    "einsum": _einsum_of_others,
+    "conv2d": _bias,
+    "conv_transpose2d": _bias,
+    "scaled_dot_product_attention": _attention_weights,
+    "self_attention": _attention_weights,
+    "cached_attention": _attention_weights,
+    "gpt_block_step": _beside_block_step,
+}
+
+FORMULAS: Mapping[str, Callable[[Call], int]] = {
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
+    "batch_norm": _batch_norm,
+    "scatter_add": lambda call: math.prod(call.shapes[2]),  # one for each that is added
 }
 
 READS: Mapping[str, int] = {
@@ -209,8 +365,10 @@ STEPS: Mapping[str, int] = {
     "silu": 4,  # sigmoid, multiply
     "gelu": 5,  # scale, erf, add, multiply, halve
     "rsqrt": 2,  # square root, divide
-    "batch_norm": 7,  # sum; subtract, square, sum; subtract, multiply, add
-    "layer_norm": 7,
+    "quantize": 3,  # multiply, round, clip
+    "fake_quantize": 4,  # the same, and multiply
+    "layer_norm": 7,  # sum; subtract, square, sum; subtract, multiply, add
+    "group_norm": 7,
     "rms_norm": 4,  # square, sum, multiply twice
     "relu_squared": 2,
     "rotary_embedding": 3,  # two products, add

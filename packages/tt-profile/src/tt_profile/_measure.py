@@ -1,12 +1,11 @@
-"""Time and memory of a call, measured."""
+"""Time of a call, measured."""
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
-import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -29,9 +28,7 @@ class Timing:
     @property
     def spread(self) -> float:
         """The distance between the quartiles of the samples, in seconds."""
-        if len(self.samples) < 2:
-            return 0.0
-        lower, _, upper = statistics.quantiles(self.samples, n=4, method="inclusive")
+        lower, upper = _quartiles(self.samples)
         return upper - lower
 
 
@@ -64,15 +61,107 @@ def time_it(
         >>> len(timing.samples), timing.median > 0
         (5, True)
     """
+    _check("time_it", warmup, repeats)
+    calls = _warmed_up(function, warmup, sample_seconds)
+    return Timing(tuple(_seconds(function, calls) / calls for _ in range(repeats)))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two callables timed in turn: what one takes beside the other.
+
+    Attributes:
+        function: Time of the one.
+        baseline: Time of the other, sample by sample in the same rounds.
+    """
+
+    function: Timing
+    baseline: Timing
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """In each round, the time of the one divided by that of the other."""
+        pairs = zip(self.function.samples, self.baseline.samples, strict=True)
+        return tuple(ours / theirs for ours, theirs in pairs)
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios: below 1, ``function`` is faster."""
+        return statistics.median(self.ratios)
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster ``function`` is: ``1 / ratio``."""
+        return 1 / self.ratio
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The quartiles of the ratios: one that holds 1 says that neither is faster."""
+        return _quartiles(self.ratios)
+
+
+def compare(
+    function: Callable[[], object],
+    baseline: Callable[[], object],
+    *,
+    warmup: int = 2,
+    repeats: int = 11,
+    sample_seconds: float = 0.002,
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Comparison:
+    """Time two callables in turn, in one run, and compare them round by round.
+
+    A machine's speed drifts, so what is measured a minute apart does not compare. Here every round
+    takes a sample of both, one after the other, and every second round the other way about.
+
+    Args:
+        function: What is compared, without arguments.
+        baseline: What it is compared with.
+        warmup: Calls of each before the first round.
+        repeats: Number of rounds.
+        sample_seconds: The least time that one sample takes.
+        around: Makes what a sample of ``function`` is taken within, such as a setting that only it
+            is to have; entering it is not timed.
+
+    Returns:
+        The samples of both, with the median ratio and its spread.
+
+    Raises:
+        ValueError: If ``warmup`` is negative or ``repeats`` is not positive.
+
+    Example:
+        >>> result = compare(lambda: sum(range(1000)), lambda: sum(range(4000)))
+        >>> result.ratio < 1, result.speedup > 1
+        (True, True)
+    """
+    _check("compare", warmup, repeats)
+    sides = (function, around), (baseline, nullcontext)
+    calls = []
+    for each, within in sides:
+        with within():
+            calls.append(_warmed_up(each, warmup, sample_seconds))
+    samples: tuple[list[float], list[float]] = [], []
+    for number in range(repeats):
+        for side in (0, 1) if number % 2 == 0 else (1, 0):
+            each, within = sides[side]
+            with within():
+                samples[side].append(_seconds(each, calls[side]) / calls[side])
+    return Comparison(*(Timing(tuple(side)) for side in samples))
+
+
+def _check(name: str, warmup: int, repeats: int) -> None:
     if warmup < 0:
-        raise ValueError(f"time_it: warmup must be zero or more, got {warmup}")
+        raise ValueError(f"{name}: warmup must be zero or more, got {warmup}")
     if repeats < 1:
-        raise ValueError(f"time_it: repeats must be at least 1, got {repeats}")
+        raise ValueError(f"{name}: repeats must be at least 1, got {repeats}")
+
+
+def _warmed_up(function: Callable[[], object], warmup: int, sample_seconds: float) -> int:
+    """Call a function until it is warm, and return how many calls fill a sample."""
     for _ in range(warmup):
         function()
     once = _seconds(function, calls=1)
-    calls = max(1, math.ceil(sample_seconds / max(once, 1e-9)))
-    return Timing(tuple(_seconds(function, calls) / calls for _ in range(repeats)))
+    return max(1, math.ceil(sample_seconds / max(once, 1e-9)))
 
 
 def _seconds(function: Callable[[], object], calls: int) -> float:
@@ -82,32 +171,8 @@ def _seconds(function: Callable[[], object], calls: int) -> float:
     return perf_counter() - start
 
 
-def peak_memory(function: Callable[[], object]) -> int:
-    """Bytes that a call holds at its peak, above what was held before it.
-
-    Measured by `tracemalloc`, to which NumPy reports the memory of its arrays.
-
-    Args:
-        function: What to measure, without arguments. It is called once.
-
-    Returns:
-        The peak in bytes.
-
-    Example:
-        >>> import numpy as np
-        >>> 8_000_000 <= peak_memory(lambda: np.zeros(1_000_000)) < 8_100_000
-        True
-    """
-    gc.collect()
-    already_tracing = tracemalloc.is_tracing()
-    if not already_tracing:
-        tracemalloc.start()
-    try:
-        tracemalloc.reset_peak()
-        before, _ = tracemalloc.get_traced_memory()
-        function()
-        _, peak = tracemalloc.get_traced_memory()
-        return max(0, peak - before)
-    finally:
-        if not already_tracing:
-            tracemalloc.stop()
+def _quartiles(samples: Sequence[float]) -> tuple[float, float]:
+    if len(samples) < 2:
+        return samples[0], samples[0]
+    lower, _, upper = statistics.quantiles(samples, n=4, method="inclusive")
+    return lower, upper

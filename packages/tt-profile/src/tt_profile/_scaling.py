@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ._measure import peak_memory, time_it
+from ._measure import time_it
+from ._memory import peak_memory
 
 Size = TypeVar("Size", int, float)
 
