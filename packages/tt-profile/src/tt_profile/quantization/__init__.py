@@ -1,0 +1,30 @@
+"""Models in few bits: int8 and int4 weights, int8 inputs, and training for them."""
+
+from ._affine import dequantize_affine as dequantize_affine
+from ._affine import fake_quantize as fake_quantize
+from ._affine import quantize_affine as quantize_affine
+from ._inputs import FakeQuantizedInput as FakeQuantizedInput
+from ._inputs import Int8Input as Int8Input
+from ._int4 import pack_int4 as pack_int4
+from ._int4 import unpack_int4 as unpack_int4
+from ._layers import QuantizedBilinear as QuantizedBilinear
+from ._layers import QuantizedConv1d as QuantizedConv1d
+from ._layers import QuantizedConv2d as QuantizedConv2d
+from ._layers import QuantizedConvTranspose2d as QuantizedConvTranspose2d
+from ._layers import QuantizedEmbedding as QuantizedEmbedding
+from ._layers import QuantizedLearnedPositions as QuantizedLearnedPositions
+from ._layers import QuantizedLinear as QuantizedLinear
+from ._layers import QuantizedMultiheadAttention as QuantizedMultiheadAttention
+from ._observers import MinMaxObserver as MinMaxObserver
+from ._observers import MovingAverageMinMaxObserver as MovingAverageMinMaxObserver
+from ._observers import Observer as Observer
+from ._observers import PercentileObserver as PercentileObserver
+from ._qparams import QParams as QParams
+from ._qparams import choose_qparams as choose_qparams
+from ._quantize import load_quantized as load_quantized
+from ._quantize import quantize as quantize
+from ._training import FakeQuantizedWeight as FakeQuantizedWeight
+from ._training import convert as convert
+from ._training import prepare_qat as prepare_qat
+from ._weights import Int4Weight as Int4Weight
+from ._weights import Int8Weight as Int8Weight
