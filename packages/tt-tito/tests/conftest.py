@@ -1,12 +1,31 @@
-"""A checkout to look at, distributions to find, and a way to run the `tito` command."""
+"""A checkout, distributions to find, a way to run `tito`, and a task to compete in."""
 
+import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import tt_autograd as tt
+import tt_nn as nn
+from tt_tito.benchmark import (
+    Bench,
+    Configuration,
+    Data,
+    LocalRunner,
+    Runner,
+    Submission,
+    Task,
+    run,
+    write_submission,
+)
 from tt_tito.cli import main
 
 BLOCK = """\
@@ -91,7 +110,7 @@ def make_distribution(
 def tito(capsys: pytest.CaptureFixture[str]) -> Tito:
     """Run `tito` in this process: exit code, standard output, errors on one line."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
+    def call(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         try:
             code = main(arguments)
@@ -100,4 +119,97 @@ def tito(capsys: pytest.CaptureFixture[str]) -> Tito:
         out, err = capsys.readouterr()
         return code, out, " ".join(err.split())
 
-    return run
+    return call
+
+
+# --- A task so small that models are measured at once -------------------------------------------
+
+MODEL = {
+    "layer": "Sequential",
+    "layers": [
+        {"layer": "Linear", "in_features": 4, "out_features": 8},
+        {"layer": "BatchNorm1d", "num_features": 8},
+        {"layer": "ReLU"},
+        {"layer": "Linear", "in_features": 8, "out_features": 3},
+    ],
+}
+
+
+def read_data(folder: Path | None) -> Data:
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(40, 4)).astype(np.float32)
+    return Data(inputs, inputs[:, :3].argmax(axis=1))
+
+
+TINY = Task("tiny", "Tiny", MODEL, "tiny.safetensors", "net.", read_data, "accuracy", 8)
+
+
+@contextmanager
+def open_local(
+    task: Task, data: Data, configuration: Configuration, weights: bytes, seed: int
+) -> Iterator[Runner]:
+    """Measure in this process, by a clock that only counts: each call takes the same time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.safetensors")
+        path.write_bytes(weights)
+        yield LocalRunner(
+            data, configuration, path, quality=task.quality, batch=task.batch, seed=seed,
+            clock=count().__next__,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """What submissions to the tiny task are verified with."""
+    root = tmp_path_factory.mktemp("checkout")
+    tt.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    nn.save(nn.ModuleDict({"net": net}).state_dict(), root / TINY.weights)
+    return Bench(root, tasks={"tiny": TINY}, pairs=3, open_runner=open_local)
+
+
+@pytest.fixture(scope="session")
+def submission(bench: Bench) -> Submission:
+    """A submission to the closed division, as it was measured."""
+    passes: Any = ({"pass": "fold_batch_norm"},)
+    opened = bench.open(TINY)
+    return run(bench, opened, "latency", Configuration(MODEL, passes), name="Ada", seed=3)
+
+
+@pytest.fixture
+def folder(submission: Submission, tmp_path: Path) -> Path:
+    """The folder of that submission."""
+    write_submission(submission, tmp_path / "submission")
+    return tmp_path / "submission"
+
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
+
+
+@pytest.fixture
+def edit() -> Edit:
+    """Change the record of a submission."""
+
+    def change(folder: Path, how: Callable[[dict[str, Any]], object]) -> None:
+        path = folder / "submission.json"
+        record = json.loads(path.read_text())
+        how(record)
+        path.write_text(json.dumps(record))
+
+    return change
+
+
+Put = Callable[[Path, str, bytes], None]
+
+
+@pytest.fixture
+def put(edit: Edit) -> Put:
+    """Replace a file of a submission, and put its right digest in the record."""
+
+    def replace(folder: Path, kind: str, data: bytes) -> None:
+        path = {"model": "model.json", "weights": "model.safetensors"}[kind]
+        (folder / path).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        edit(folder, lambda record: record["files"][kind].update(sha256=digest))
+
+    return replace

@@ -33,6 +33,8 @@ class Listing:
 OWN = {
     name: Listing(EntryPoint(name, f"tt_tito.{module}:main", GROUP), text)
     for name, module, text in (
+        ("benchmark", "_benchmark_command", "compete in TinyMLPerf, and verify submissions"),
+        ("leaderboard", "_leaderboard_command", "keep and show results that were verified here"),
         ("milestone", "_milestone_command", "list, explain and run the milestones"),
         ("system", "_system_command", "check this machine and the installed packages"),
     )
