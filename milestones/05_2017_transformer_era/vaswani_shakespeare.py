@@ -149,7 +149,7 @@ class Settings:
 SETTINGS = {
     "default": Settings(False, 128, 4, 64, 6e-3, 6e-3, 6e-3, 50, 400),
     "fast": Settings(True, 128, 4, 128, 0.02, 0.01, 0.004, 20, 130),
-    "long": Settings(True, 160, 5, 128, 0.02, 0.01, 0.004, 20, 90),
+    "long": Settings(True, 160, 5, 256, 0.02, 0.01, 0.004, 20, 90),
 }
 
 
@@ -801,7 +801,7 @@ def milestone() -> Milestone:
                 {**BAR, "validation_loss": at_most(1.5), "training_seconds": at_most(600)},
                 epochs=3,
                 demo_epochs=1,
-                batch_size=16,
+                batch_size=8,
                 demo_bar=DEMO_BAR,
             ),
         },
