@@ -34,7 +34,11 @@ def _rows(x: Value) -> Value:
 def _product(
     left: Value, right: Value, order: Literal["C", "F"] = "C", bias: Array | None = None
 ) -> Value:
-    """Return ``left @ right + bias``, an array in ``order``; threads share a large one's rows."""
+    """Return ``left @ right + bias``, an array in ``order``.
+
+    Threads share the rows or the columns of a large one, whichever there are more of: BLAS is slow
+    at products of few.
+    """
     if type(left) is not np.ndarray:
         return left @ right
     if left.size * right.shape[-1] < _LARGE:
@@ -48,12 +52,20 @@ def _product(
         return out
     out = np.empty((len(left), right.shape[1]), np.result_type(left, right), order)
 
-    def run(start: int, stop: int) -> None:
+    def rows(start: int, stop: int) -> None:
         part = np.matmul(left[start:stop], right, out=out[start:stop])
         if bias is not None:
             part += bias
 
-    parallel(run, len(left))
+    def columns(start: int, stop: int) -> None:
+        part = np.matmul(left, right[:, start:stop], out=out[:, start:stop])
+        if bias is not None:
+            part += bias[start:stop]
+
+    if len(left) >= right.shape[1]:
+        parallel(rows, len(left))
+    else:
+        parallel(columns, right.shape[1])
     return out
 
 
