@@ -80,7 +80,7 @@ def test_attention() -> None:
     agree(report, *theirs(lambda: torch.nn.functional.scaled_dot_product_attention(*xs)))
 
 
-class TorchBlock(torch.nn.Module):
+class TorchBlock(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there when types are checked
     """A block of GPT, as PyTorch's users write it."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -100,7 +100,7 @@ class TorchBlock(torch.nn.Module):
         return x + self.down(torch.nn.functional.gelu(self.up(self.norm2(x))))
 
 
-class TorchGPT(torch.nn.Module):
+class TorchGPT(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there when types are checked
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.token_embedding = torch.nn.Embedding(config.vocab_size, config.n_embd)

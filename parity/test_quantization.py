@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ pytestmark = [
 
 # Smallest and largest integer, and whether 0 stands for 0.
 RANGES = [(-128, 127, True), (-128, 127, False), (-127, 127, True), (-8, 7, False)]
-SAMPLES = {
+SAMPLES: dict[str, Callable[[np.random.Generator], Any]] = {
     "both signs": lambda rng: rng.normal(0, 3, (6, 5)),
     "positive": lambda rng: rng.uniform(1, 2, (6, 5)),
     "negative": lambda rng: rng.uniform(-9, -8, (6, 5)),

@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]  # it says nothing of its types
+import onnxruntime
 from matplotlib.figure import Figure
 
 import tt_autograd as tt
