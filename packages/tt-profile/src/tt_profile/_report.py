@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -125,7 +126,7 @@ def _share(cost: Cost, whole: Cost) -> str:
 def show_tables(tables: Sequence[Table]) -> None:
     """Print tables, with rich where it is installed."""
     if find_spec("rich") is None:
-        print(text_of_tables(tables))
+        print(text_of_tables(tables, shutil.get_terminal_size((_WIDTH, 24)).columns))
         return
     from rich import box
     from rich.console import Console
@@ -153,9 +154,9 @@ def show_tables(tables: Sequence[Table]) -> None:
         console.print()
 
 
-def text_of_tables(tables: Sequence[Table]) -> str:
+def text_of_tables(tables: Sequence[Table], width: int = _WIDTH) -> str:
     """Return tables as lines of text."""
-    return "\n\n".join("\n".join(_lines(_fitted(table, _WIDTH))) for table in tables)
+    return "\n\n".join("\n".join(_lines(_fitted(table, width))) for table in tables)
 
 
 def _grid(table: Table) -> list[tuple[str, ...]]:
