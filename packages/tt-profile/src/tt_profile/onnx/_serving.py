@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -162,3 +162,6 @@ def _worker(path: str | Path, threads: int) -> Iterator[tuple[_Worker, str]]:
             yield _Worker(process, errors), folder
         finally:
             process.kill()
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # of what it did not read
+                process.stdin.close()
