@@ -84,6 +84,68 @@ def normalise_rows(
             out[i, k] = (x[i, k] - m) * s * weight[k] + bias[k]
 
 
+def softmax_rows(
+    x: Array, start: int, keys: int, first: int, floor: Any, tops: Array, shares: Array
+) -> None:
+    """Turn scores into exponentials, those of the keys that are not seen into 0.
+
+    Row ``start`` sees ``first`` keys, each row one more than that before it, none over ``keys``.
+
+    Shape:
+        ``(M, T, S)``; ``tops`` and ``shares`` are ``(M, rows)``. Single precision.
+    """
+    f = np.float32
+    i4 = np.int32
+    zero, one, low, sign = f(0), f(1), f(-87), i4(0x7FFFFFFF)
+    for m in range(x.shape[0]):
+        for i in range(tops.shape[1]):
+            row = x[m, start + i]
+            seen = min(first + i, keys)
+            # Numbers in the order of the integers that their bits are, but for the negative: a
+            # maximum of integers can be vectorised, and NaN is above all
+            most = i4(-0x80000000)
+            for k in range(seen):
+                bits = np.float32(row[k]).view(i4)
+                bits = i4(bits ^ ((bits >> i4(31)) & sign))
+                most = bits if bits > most else most
+            most = i4(most ^ ((most >> i4(31)) & sign))
+            top = np.int32(most).view(f)
+            top = floor if top < floor else top
+            total = zero
+            for k in range(seen):
+                # exp(v) = 2^n exp(z) to a unit in the last place, as in Cephes' expf
+                v = row[k] - top
+                c = low if v < low else v
+                n = np.floor(c * f(1.44269504088896341) + f(0.5))
+                z = c - n * f(0.693359375) - n * f(-2.12194440e-4)
+                p = z * f(1.9875691500e-4) + f(1.3981999507e-3)
+                p = p * z + f(8.3334519073e-3)
+                p = p * z + f(4.1665795894e-2)
+                p = p * z + f(1.6666665459e-1)
+                p = p * z + f(5.0000001201e-1)
+                y = (p * z * z + z + one) * np.int32((i4(n) + i4(127)) << i4(23)).view(f)
+                y = zero if v < low else y
+                row[k] = y
+                total += y
+            for k in range(seen, keys):
+                row[k] = zero
+            tops[m, i] = top
+            shares[m, i] = zero if total == zero else one / total
+
+
+def softmax_rows_slope(g: Array, dots: Array, weights: Array, start: int) -> None:
+    """``g = (g - dots) weights``, with the rows of the weights from ``start`` on.
+
+    Shape:
+        ``(M, rows, keys), (M, rows), (M, T, S)``
+    """
+    for m in range(g.shape[0]):
+        for i in range(g.shape[1]):
+            row, dot = weights[m, start + i], dots[m, i]
+            for k in range(g.shape[2]):
+                g[m, i, k] = (g[m, i, k] - dot) * row[k]
+
+
 def attend_one(
     query: Array, keys: Array, values: Array, length: int, scale: Any, out: Array
 ) -> None:

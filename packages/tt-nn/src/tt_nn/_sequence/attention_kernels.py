@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tt_nn._compute.backend import loop
 from tt_nn._compute.precision import widen
 from tt_nn._compute.threads import parallel
 
@@ -118,19 +119,23 @@ class Attention:
                 number += 1
             yield group
 
-    def scores(self, block: Block) -> Array:
-        """Return the scores of a block, -inf where a key is not seen: (n, ..., rows, keys)."""
+    def scores(self, block: Block, out: Array | None = None) -> Array:
+        """Return the scores of a block, those of later keys included: (n, ..., rows, keys)."""
         _, samples, rows, keys = block
         q = self.query[samples, ..., rows, :] * self.scale
         k = self.key[samples, ..., :keys, :]
-        scores: Array = np.matmul(q, k.swapaxes(-1, -2))
+        scores: Array = np.matmul(q, k.swapaxes(-1, -2), out=out)
         if self.bias is not None:
             scores += self.bias[samples, ..., rows, :keys]
+        return scores
+
+    def hide_later(self, scores: Array, block: Block) -> None:
+        """Set the scores of a block to -inf where a key is later than the query."""
+        _, _, rows, keys = block
         if self.is_causal and keys > rows.start + 1:
             # Only the keys beside the block's own rows can be later than a query.
             shape = rows.stop - rows.start, keys - rows.start
             scores[..., rows.start :] += _later(*shape, scores.dtype)
-        return scores
 
     def chosen(self, block: Block) -> Array:
         """Return the factors of dropout for a block: 0, or 1 / (1 - p); the same at each call."""
@@ -171,24 +176,38 @@ class Attention:
 
     def _forward(self, block: Block, out: Array, kept: Kept | None) -> None:
         _, samples, rows, keys = block
-        weights = self.scores(block)
-        tops = weights.max(axis=-1, keepdims=True, initial=-np.inf)
-        if self.bias is not None:
-            tops = np.maximum(tops, np.finfo(tops.dtype).min)  # -inf - -inf would be NaN
-        weights -= tops
-        np.exp(weights, out=weights)
-        sums = np.matmul(weights, np.ones((keys, 1), weights.dtype))  # a third of sum()'s time
-        shares = _reciprocal(sums) if self.bias is not None or not keys else 1 / sums
+        every = None if kept is None else kept.exponentials
+        weights = self.scores(block, None if every is None else every[samples, ..., rows, :keys])
+        compiled = loop("softmax_rows") if weights.dtype == np.float32 else None
+        if compiled is None:
+            tops, shares = self._exponentials(weights, block)
+        else:
+            tops, shares = np.empty((2, *weights.shape[:-1], 1), weights.dtype)
+            matrices, start = (weights, 0) if every is None else (every[samples], rows.start)
+            compiled(
+                _matrices(matrices), start, keys, rows.start + 1 if self.is_causal else keys,
+                np.float32(-np.inf) if self.bias is None else np.finfo(np.float32).min,
+                _rows(tops), _rows(shares),
+            )  # fmt: skip
         if kept is not None:
             kept.tops[samples, ..., rows, :] = tops
             kept.shares[samples, ..., rows, :] = shares
-            if kept.exponentials is not None:
-                kept.exponentials[samples, ..., rows, :keys] = weights
         if self.dropout_p:
-            weights *= self.chosen(block)
+            weights = weights * self.chosen(block)
         place = out[samples, ..., rows, :]
         np.matmul(weights, self.value[samples, ..., :keys, :], out=place)
         place *= shares
+
+    def _exponentials(self, scores: Array, block: Block) -> tuple[Array, Array]:
+        """Turn scores into exponentials; return each row's largest score and 1 / their sum."""
+        self.hide_later(scores, block)
+        tops = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+        if self.bias is not None:
+            tops = np.maximum(tops, np.finfo(tops.dtype).min)  # -inf - -inf would be NaN
+        scores -= tops
+        np.exp(scores, out=scores)
+        sums = np.matmul(scores, np.ones((block.keys, 1), scores.dtype))  # a third of sum()'s time
+        return tops, _reciprocal(sums) if self.bias is not None or not block.keys else 1 / sums
 
     def backward(
         self, g: Array, out: Array, kept: Kept, gradients: tuple[Array, ...],
@@ -223,6 +242,7 @@ class Attention:
             weights = kept.exponentials[samples, ..., rows, :keys]
         else:
             weights = self.scores(block)
+            self.hide_later(weights, block)
             weights -= kept.tops[samples, ..., rows, :]
             np.exp(weights, out=weights)
         # With weights not yet divided by their sums, the gradient of the output is.
@@ -233,8 +253,15 @@ class Attention:
             chosen = self.chosen(block)
             dropped = weights * chosen
             slopes *= chosen
-        slopes -= np.vecdot(part, out[samples, ..., rows, :])[..., None]
-        slopes *= weights  # now the gradient of the scores
+        dots = np.vecdot(part, out[samples, ..., rows, :])[..., None]
+        compiled = loop("softmax_rows_slope") if slopes.dtype == np.float32 else None
+        if compiled is None:
+            slopes -= dots
+            slopes *= weights  # now the gradient of the scores
+        else:
+            every = kept.exponentials
+            matrices, start = (weights, 0) if every is None else (every[samples], rows.start)
+            compiled(_matrices(slopes), _rows(dots), _matrices(matrices), start)
         if bias_gradient is not None:
             bias_gradient[samples, ..., rows, :keys] = slopes
         for_query, for_key, for_value = gradients
@@ -263,6 +290,16 @@ def empty_by_position(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.empty(shape, dtype)
     samples, *heads, length, dim = shape
     return np.moveaxis(np.empty((samples, length, *heads, dim), dtype), 1, -2)
+
+
+def _matrices(x: Array) -> Array:
+    """Join the leading dimensions of an array: (..., rows, keys) -> (M, rows, keys)."""
+    return x.reshape((-1, *x.shape[-2:]))
+
+
+def _rows(x: Array) -> Array:
+    """Join those of a column: (..., rows, 1) -> (M, rows)."""
+    return x.reshape((-1, x.shape[-2]))
 
 
 def _stretch(x: Array, lead: tuple[int, ...]) -> Array:
