@@ -159,8 +159,8 @@ def learn_by_mistakes(lab: Lab, model: Perceptron, problem: Problem) -> History:
                 fired = neuron(point).item() > 0
                 error = label.item() - fired  # -1, 0 or 1
                 if error:
-                    neuron.weight += error * point
-                    neuron.bias += error
+                    neuron.weight.copy_(neuron.weight + error * point)
+                    neuron.bias.copy_(neuron.bias + error)
                     mistakes += 1
             history.mistakes.append(mistakes)
             if mistakes == 0:
@@ -265,9 +265,9 @@ def experiment(lab: Lab) -> None:
         lab.picture(
             "learning",
             lambda figure: draw_learning(figure, (descent, stuck), (correction, endless)),
-            alt="Left: the loss over epochs falls steeply for the clouds and stays flat at 0.69 "
-            "for the ring. Right: the mistakes of Rosenblatt's rule in each epoch fall to zero "
-            "for the clouds and stay in the hundreds for the ring.",
+            alt="Left: the loss over epochs falls steeply for the clouds and stays flat near "
+            "ln 2 for the ring. Right: the mistakes of Rosenblatt's rule in each epoch fall to "
+            "zero for the clouds and stay in the hundreds for the ring.",
             caption="Left: the cross-entropy on the points learned from; guessing costs ln 2. "
             "Right: the mistakes that Rosenblatt's rule makes in each epoch.",
             size=(5.6, 3.2),
@@ -401,7 +401,10 @@ def draw_learning(
 if __name__ == "__main__":
     milestone = Milestone(
         __file__,
-        bar={"held_out_accuracy": at_least(0.95)},
+        bar={
+            "held_out_accuracy": at_least(0.95),
+            "rosenblatt_held_out_accuracy": at_least(0.95),
+        },
         epochs=40,
         demo_epochs=15,
         batch_size=50,

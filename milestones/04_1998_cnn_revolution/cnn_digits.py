@@ -210,8 +210,8 @@ def experiment(lab: Lab) -> None:
             figure, {"Convolutions": conv_shifts, "Hidden layer": mlp_shifts}
         ),
         alt="Two tables of five by five places: the share of held-out digits read right after "
-        "shifts of up to two pixels. Both are near 100% in the middle and fall outwards, the one "
-        "of the hidden layer much faster.",
+        "shifts of up to two pixels. Both are highest in the middle and fall outwards, the "
+        "one of the hidden layer much faster.",
         caption="The held-out digits read right, in %, when they are moved by so many pixels. "
         f"One pixel up, down, left or right: {conv_one:.0%} with convolutions, {mlp_one:.0%} "
         "with a hidden layer. A digit fills its 8 rows, so moving it up or down also cuts it.",

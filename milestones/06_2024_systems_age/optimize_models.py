@@ -9,7 +9,7 @@
 #     "tt-nn[fast]>=0.1,<0.2",
 #     "tt-optim[fast]>=0.1,<0.2",
 #     "tt-profile[onnx]>=0.1,<0.2",
-#     "tt-tito>=0.1,<0.2",
+#     "tt-tito[benchmark]>=0.1,<0.2",
 # ]
 # ///
 """Two trained models made smaller and faster, and every figure measured.
@@ -26,7 +26,8 @@ counts that others cannot measure again.
 Here the digits' convolutional network of milestone 04 and the writer of plays of milestone 05 are
 profiled, and then changed step by step. Each step is timed against the one before, in turn, and
 examined on data that neither has learned from: an optimization is a trade, and this is what it
-costs.
+costs. What comes of it is exported, held against another program, and entered in TinyMLPerf, where
+it is measured again before it ranks.
 
 Sources: Y. LeCun, J. S. Denker and S. A. Solla, Optimal Brain Damage, 1989. S. Han, H. Mao and
 W. J. Dally, Deep Compression, 2015. G. Hinton, O. Vinyals and J. Dean, Distilling the Knowledge in
@@ -35,9 +36,10 @@ Integer-Arithmetic-Only Inference, 2018. S. Williams, A. Waterman and D. Patters
 P. Mattson et al., MLPerf Training Benchmark, 2019.
 """
 
+import copy
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +72,18 @@ from tt_profile.compression import DistillationLoss, prune_channels
 from tt_profile.onnx import compare_serving, export
 from tt_profile.quantization import quantize
 from tt_tito import Lab, Milestone, TitoError, at_least, at_most
+from tt_tito.benchmark import (
+    Bench,
+    Configuration,
+    Division,
+    Event,
+    Leaderboard,
+    Verdict,
+    describe,
+    replace_figures,
+    run,
+    write_submission,
+)
 
 MILESTONES = Path(__file__).resolve().parents[1]
 DIGITS = MILESTONES / "04_1998_cnn_revolution" / "cnn_digits.safetensors"
@@ -85,6 +99,7 @@ LONG = 512  # characters that it writes with and without a cache
 WRITTEN = 64  # characters that it writes to be timed
 
 M = TypeVar("M", bound=nn.Module)
+Scores = Callable[[tt.Tensor], tt.Tensor]  # a model here, or the same model elsewhere
 
 
 # --- The models, and what they are worth --------------------------------------------------------
@@ -102,7 +117,7 @@ class Images:
         """All images of a part."""
         return cls(*next(iter(DataLoader(part, len(part), transform=prepare))))
 
-    def accuracy(self, model: nn.Module) -> float:
+    def accuracy(self, model: Scores) -> float:
         """The share of them that a model tells right."""
         with tt.no_grad():
             parts = [model(part).argmax(dim=1) for part in self.inputs.split(500)]
@@ -115,7 +130,7 @@ class Text:
 
     tokens: np.ndarray
 
-    def loss(self, model: nn.Module) -> float:
+    def loss(self, model: Scores) -> float:
         """The cross-entropy of all of it, in nats per character, in windows side by side."""
         windows = (len(self.tokens) - 1) // BLOCK
         inputs, targets = (
@@ -177,37 +192,40 @@ def read_digits() -> tuple[Subset[Any], Images]:
 def read_photographs(lab: Lab) -> Images | None:
     """The test images of CIFAR-10, where they are; nothing is downloaded for their sake."""
     try:
-        return Images.of(CIFAR10(train=False, data_dir=lab.flags.data_dir, download=False), COLOURS)
+        photographs = CIFAR10(train=False, data_dir=lab.flags.data_dir, download=False)
     except DataError:
+        lab.note(
+            "CIFAR-10 is not there, so the network that tells photographs is left out. "
+            "Milestone 04 downloads it; --data-dir names the folder that its folder is in."
+        )
         return None
+    images = Images.of(photographs, COLOURS)
+    return Images(images.inputs[:1000], images.labels[:1000]) if lab.mode == "demo" else images
 
 
 # --- A smaller network learns from the larger ---------------------------------------------------
 
 
-def distil(lab: Lab, teacher: nn.Module, seen: Dataset[Any]) -> Callable[[nn.Module], nn.Module]:
-    """A pass: what is left of a network after pruning learns from the scores of the whole."""
-
-    def learn(student: nn.Module) -> nn.Module:
-        loader = DataLoader(seen, lab.batch_size, shuffle=True, transform=PREPARE)
-        optimizer = AdamW(student.parameters(), PEAK, weight_decay=0.01)
-        steps = len(loader)
-        scheduler = OneCycleLR(
-            optimizer, PEAK, epochs=lab.epochs, steps_per_epoch=steps, cycle_momentum=False
-        )
-        criterion = DistillationLoss(temperature=4.0, alpha=0.9)
-        student.train()
-        for _ in lab.progress(range(lab.epochs), "The smaller network learns from the larger"):
-            for images, labels in loader:
-                with tt.no_grad():
-                    scores = teacher(images)
-                optimizer.zero_grad()
-                criterion(student(images), scores, labels).backward()
-                optimizer.step()
-                scheduler.step()
-        return student
-
-    return learn
+def distil(lab: Lab, teacher: nn.Module, student: nn.Module, seen: Dataset[Any]) -> nn.Module:
+    """What is left of a network after pruning learns from the scores of the whole."""
+    student = copy.deepcopy(student)
+    loader = DataLoader(seen, lab.batch_size, shuffle=True, transform=PREPARE)
+    optimizer = AdamW(student.parameters(), PEAK, weight_decay=0.01)
+    scheduler = OneCycleLR(
+        optimizer, PEAK, epochs=lab.epochs, steps_per_epoch=len(loader), cycle_momentum=False
+    )
+    criterion = DistillationLoss(temperature=4.0, alpha=0.9)
+    student.train()
+    for _ in lab.progress(range(lab.epochs), "The smaller network learns from the larger"):
+        for images, labels in loader:
+            with tt.no_grad():
+                scores = teacher(images)
+            optimizer.zero_grad()
+            criterion(student(images), scores, labels).backward()
+            optimizer.step()
+            scheduler.step()
+    student.eval()
+    return student
 
 
 # --- The experiment -----------------------------------------------------------------------------
@@ -230,14 +248,15 @@ def experiment(lab: Lab) -> None:
         text = Text(text.tokens[:20_000])
 
     look_at(lab, {"reads digits": (reader, held_out.inputs), "writes plays": (author, tokens)})
+    with lab.timed("train"):
+        pruned = prune_channels(reader, Images.of(seen, PREPARE).inputs, amount=REMOVED)
+        student = distil(lab, reader, pruned, seen)
     with lab.timed("evaluate"):
         read = optimize(
             reader,
             {
-                "fewer channels": lambda model: prune_channels(
-                    model, held_in(seen), amount=REMOVED
-                ),
-                "distillation": distil(lab, reader, seen),
+                "fewer channels": lambda _: pruned,
+                "distillation": lambda _: student,
                 "int8 weights": lambda model: quantize(model, per_channel=False),
             },
             held_out.inputs,
@@ -262,9 +281,22 @@ def experiment(lab: Lab) -> None:
     show_digits(lab, read, alone)
     show_plays(lab, wrote)
     show_cache(lab, author)
-    show_photographs(lab)
-    show_serving(lab, reader, author, held_out, text)
+    one = held_out.inputs[:1]
+    served = [
+        Served("digits", "accuracy", reader, one, held_out.accuracy, score(read.steps[0])),
+        Served("plays", "loss", author, tokens, text.loss, score(wrote.steps[0])),
+    ]
+    integers = {"digits": alone, "plays": wrote}
+    photographs = read_photographs(lab)
+    if photographs is not None:
+        teller = trained(textbook(), CIFAR)
+        told = integers["photographs"] = show_photographs(lab, teller, photographs)
+        one, here = photographs.inputs[:1], score(told.steps[0])
+        served.append(Served("photographs", "accuracy", teller, one, photographs.accuracy, here))
+    judge_integers(lab, integers)
+    show_serving(lab, served)
     show_front(lab, read, wrote)
+    compete(lab, student)
     systems(lab, reader, held_out)
 
 
@@ -272,11 +304,6 @@ def write(model: nn.Module) -> None:
     """Write a few characters, always the same."""
     assert isinstance(model, ModernGPT)
     nn.generate(model, tt.zeros(1, 1, dtype="int64"), WRITTEN, generator=tt.Generator(0))
-
-
-def held_in(seen: Dataset[Any]) -> tt.Tensor:
-    """Images that it has learned from, to see which channels matter."""
-    return Images.of(seen, PREPARE).inputs
 
 
 def look_at(lab: Lab, models: dict[str, tuple[nn.Module, tt.Tensor]]) -> None:
@@ -321,7 +348,7 @@ def rows_of(result: Optimized) -> list[tuple[str, str, str, str, str]]:
             step.name,
             f"{step.memory_bytes:,}",
             f"{step.file_bytes:,}",
-            "1" if step.original is None else f"{step.original.speedup:.2f}",
+            "1" if step.original is None else f"{speedup(step):.2f}",
             f"{step.score:.4f}",
         )
         for step in result.steps
@@ -334,11 +361,7 @@ COLUMNS = ("Step", "Bytes in memory", "Bytes in a file", "Times as fast")
 def show_digits(lab: Lab, read: Optimized, alone: Optimized) -> None:
     """What each step was worth to the network that reads digits."""
     whole, _, small, _ = read.steps
-    integers = alone.steps[-1]
-    lab.metric("digits_int8_memory_ratio", whole.memory_bytes / integers.memory_bytes)
-    lab.metric("digits_int8_file_ratio", whole.file_bytes / integers.file_bytes)
-    lab.metric("digits_int8_accuracy_drop", score(whole) - score(integers))
-    lab.metric("digits_small_speedup", small.original.speedup if small.original else 0.0)
+    lab.metric("digits_small_speedup", speedup(small))
     lab.metric("digits_small_accuracy_drop", score(whole) - score(small))
     lab.heading("Reading digits in less")
     lab.table("Step by step", (*COLUMNS, "Held-out accuracy"), rows_of(read))
@@ -353,22 +376,44 @@ def show_digits(lab: Lab, read: Optimized, alone: Optimized) -> None:
 
 def show_plays(lab: Lab, wrote: Optimized) -> None:
     """What each step was worth to the writer."""
-    whole, integers, _ = wrote.steps
-    lab.metric("plays_int8_memory_ratio", whole.memory_bytes / integers.memory_bytes)
-    lab.metric("plays_int8_file_ratio", whole.file_bytes / integers.file_bytes)
-    lab.metric("plays_int8_loss_increase", score(integers) / score(whole) - 1)
     lab.heading("Writing plays in less")
     lab.table("Step by step", (*COLUMNS, "Nats per character"), rows_of(wrote))
     lab.note(
-        f"Timed is the writing of {WRITTEN} characters. The loss is that of the validation text, "
+        f"Timed is the writing of {WRITTEN} characters: with weights of floats each goes through a "
+        "block as one op, with integers part by part. The loss is that of the validation text, "
         "which no weight was chosen by."
     )
+
+
+def judge_integers(lab: Lab, results: Mapping[str, Optimized]) -> None:
+    """What weights of eight bits save and cost; the bar is for the model that fares worst."""
+    saved_memory, saved_file, lost = [], [], []
+    for name, result in results.items():
+        whole, integers, *_ = result.steps
+        saved_memory.append(whole.memory_bytes / integers.memory_bytes)
+        saved_file.append(whole.file_bytes / integers.file_bytes)
+        lab.metric(f"{name}_int8_memory_ratio", saved_memory[-1])
+        lab.metric(f"{name}_int8_file_ratio", saved_file[-1])
+        if name == "plays":
+            lab.metric("plays_int8_loss_increase", score(integers) / score(whole) - 1)
+        else:
+            lost.append(score(whole) - score(integers))
+            lab.metric(f"{name}_int8_accuracy_drop", lost[-1])
+    lab.metric("int8_memory_ratio", min(saved_memory))
+    lab.metric("int8_file_ratio", min(saved_file))
+    lab.metric("int8_accuracy_drop", max(lost))
 
 
 def score(step: Step) -> float:
     """What a step is worth."""
     assert step.score is not None  # each pipeline here has one
     return step.score
+
+
+def speedup(step: Step) -> float:
+    """How many times as fast as the original a step is."""
+    assert step.original is not None  # only the original has none
+    return step.original.speedup
 
 
 def show_cache(lab: Lab, author: ModernGPT) -> None:
@@ -393,60 +438,154 @@ def show_cache(lab: Lab, author: ModernGPT) -> None:
     )
 
 
-def show_photographs(lab: Lab) -> None:
-    """The network of milestone 04 that tells photographs, where there are photographs."""
-    lab.heading("Photographs")
-    images = read_photographs(lab)
-    if images is None:
-        lab.note(
-            "CIFAR-10 is not there, so the network that tells photographs was left out. "
-            "Milestone 04 downloads it; --data-dir names the folder that its folder is in."
-        )
-        return
-    if lab.mode == "demo":
-        images = Images(images.inputs[:1000], images.labels[:1000])
-    batch = images.inputs[:64]
+def show_photographs(lab: Lab, teller: nn.Module, images: Images) -> Optimized:
+    """The network of milestone 04 that tells photographs."""
     with lab.timed("evaluate"):
         result = optimize(
-            trained(textbook(), CIFAR), {"int8 weights": quantize}, batch,
-            score=images.accuracy, repeats=5,
-        )  # fmt: skip
-    whole, integers = result.steps
-    lab.metric("photographs_int8_memory_ratio", whole.memory_bytes / integers.memory_bytes)
-    lab.metric("photographs_int8_file_ratio", whole.file_bytes / integers.file_bytes)
-    lab.metric("photographs_int8_accuracy_drop", score(whole) - score(integers))
+            teller, {"int8 weights": quantize}, images.inputs[:64], score=images.accuracy, repeats=5
+        )
+    lab.heading("Telling photographs in less")
     lab.table("Step by step", (*COLUMNS, "Test accuracy"), rows_of(result))
+    return result
 
 
-def show_serving(
-    lab: Lab, reader: nn.Module, author: ModernGPT, held_out: Images, text: Text
-) -> None:
-    """The same models as files for another program."""
-    rows = []
+# --- Another program, and a contest -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model to be run by another program, how it is judged, and what it is worth here."""
+
+    name: str
+    quality: str
+    model: nn.Module
+    inputs: tt.Tensor
+    worth: Callable[[Scores], float]
+    here: float
+
+
+def in_onnxruntime(path: Path) -> Scores:
+    """An exported model, run by onnxruntime."""
+    running = onnxruntime.InferenceSession(path)
+    entry = running.get_inputs()[0].name
+
+    def scores(inputs: tt.Tensor) -> tt.Tensor:
+        (found,) = running.run(None, {entry: inputs.numpy()})
+        return tt.from_numpy(found)
+
+    return scores
+
+
+def show_serving(lab: Lab, models: Sequence[Served]) -> None:
+    """The same models as files for another program: how fast, and worth as much?"""
+    times, worths = [], []
     with lab.timed("evaluate"), tempfile.TemporaryDirectory() as folder:
-        tokens = tt.from_numpy(text.tokens[None, :BLOCK])
-        for name, model, inputs in (
-            ("reads digits", reader, held_out.inputs[:1]), ("writes plays", author, tokens),
-        ):  # fmt: skip
-            path = Path(folder, "model.onnx")
-            export(model, inputs, path)
-            for served in compare_serving(path, model, inputs, [1, 64], repeats=3):
-                rows.append(
-                    (name, served.batch_size or 1, served.speedup, f"{served.difference:.1e}")
-                )
-            if model is reader:
-                running = onnxruntime.InferenceSession(path)
-                entry = running.get_inputs()[0].name
-                (scores,) = running.run(None, {entry: held_out.inputs.numpy()})
-                right = scores.argmax(axis=1) == held_out.labels.numpy()
-                lab.metric("digits_accuracy_in_onnxruntime", right.mean())
-        lab.metric("digits_accuracy", held_out.accuracy(reader))
+        for each in models:
+            path = Path(folder, f"{each.name}.onnx")
+            export(each.model, each.inputs, path)
+            for served in compare_serving(path, each.model, each.inputs, [1, 64], repeats=3):
+                times.append((each.name, str(served.batch_size), served.speedup))
+            there = each.worth(in_onnxruntime(path))
+            lab.metric(f"{each.name}_{each.quality}", each.here)
+            lab.metric(f"{each.name}_{each.quality}_in_onnxruntime", there)
+            judged = (each.name, each.quality, f"{each.here:.4f}", f"{there:.4f}")
+            worths.append((*judged, each.here - there))
+    lab.metric("onnxruntime_difference", max(abs(row[-1]) for row in worths))
     lab.heading("Served by another program")
+    lab.table("Exported to ONNX", ("Model", "Batch", "Times as fast as here"), times)
     lab.table(
-        "Exported to ONNX, and run by onnxruntime",
-        ("Model", "Batch", "Times as fast as here", "Largest difference"),
-        rows,
+        "What the same weights are worth, over all that is held out",
+        ("Model", "Judged by", "Here", "In onnxruntime", "Difference"),
+        worths,
     )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What competes in TinyMLPerf: in the open division with weights of its own."""
+
+    name: str
+    task: str
+    event: Event
+    division: Division
+    passes: tuple[Mapping[str, object], ...]
+    model: nn.Module | None = None
+
+
+def compete(lab: Lab, student: nn.Module) -> None:
+    """Submit what was made here, as anyone would: measured again, or it does not rank."""
+    coarse = {"pass": "int8_weights", "per_channel": False}
+    entries = [
+        Entry("Distilled", "digits-cnn", "all-round", "open", (), student),
+        Entry("Distilled, int8", "digits-cnn", "all-round", "open", (coarse,), student),
+    ]
+    if lab.mode != "demo":  # it reads the whole validation text four times
+        int8 = {"pass": "int8_weights"}
+        entries.append(Entry("Int8", "shakespeare-gpt", "size", "closed", (int8,)))
+    bench = Bench(MILESTONES.parent, lab.flags.data_dir)
+    board = Leaderboard(board_beside(lab.flags.report_dir))
+    verdicts = []
+    with lab.timed("evaluate"):
+        for entry in lab.progress(entries, "What was made here competes"):
+            verdicts.append(submit(entry, bench, board, lab.flags.report_dir, lab.seed))
+    lab.metric("submissions_verified", sum(verdict.accepted for verdict in verdicts))
+    lab.heading("TinyMLPerf")
+    lab.table(
+        "What was submitted",
+        ("Entry", "Task", "Event", "Division", "Verdict"),
+        [
+            (each.name, each.task, each.event, each.division, " ".join(verdict.reasons) or "ranks")
+            for each, verdict in zip(entries, verdicts, strict=True)
+        ],
+    )
+    own = {each.task for each in entries}
+    lab.table(
+        "The leaderboard of these tasks",
+        ("Rank", "Name", "Task", "Event", "Division", "Times better", "From", "To"),
+        [
+            (
+                *(row.place, row.name, row.task, row.event, row.division),
+                *(row.score.ratio, row.score.low, row.score.high),
+            )
+            for row in board.rows()
+            if row.task in own
+        ],
+    )
+    lab.note(
+        "Times better than the reference model, in the mean of all five figures where the event is "
+        "all-round, from the least to the most that was measured. tito leaderboard --file "
+        f"{board.path} show shows it, add takes in what others hand in, html makes a page of it."
+    )
+
+
+def board_beside(folder: Path) -> Path:
+    """The leaderboard that `tito leaderboard` looks for, if the report is where reports are."""
+    reports = (parent for parent in folder.parents if parent.name == "reports")
+    return next(reports, folder) / "leaderboard.sqlite"
+
+
+def submit(entry: Entry, bench: Bench, board: Leaderboard, folder: Path, seed: int) -> Verdict:
+    """Measure an entry, write its folder, and have it verified."""
+    task = bench.task(entry.task)
+    model = task.model if entry.model is None else describe(entry.model)
+    place = folder / "submissions" / f"{entry.task}-{entry.name.lower().replace(', ', '-')}"
+    with tempfile.TemporaryDirectory() as own:
+        weights = None
+        if entry.model is not None:
+            weights = Path(own, "model.safetensors")
+            nn.save(entry.model.state_dict(), weights)
+        submission = run(
+            bench, bench.open(task), entry.event, Configuration(model, entry.passes), weights,
+            name=f"Milestone 06: {entry.name}", division=entry.division, seed=seed,
+        )  # fmt: skip
+    write_submission(submission, place)
+    verdict = board.add(place, bench)
+    if verdict.accepted and verdict.submission is not None:
+        replace_figures(place, verdict.submission)
+    return verdict
+
+
+# --- What is worth it, and what it costs to learn -----------------------------------------------
 
 
 def show_front(lab: Lab, read: Optimized, wrote: Optimized) -> None:
@@ -532,15 +671,15 @@ if __name__ == "__main__":
     milestone = Milestone(
         __file__,
         bar={
-            "digits_int8_memory_ratio": at_least(3.5),
-            "digits_int8_file_ratio": at_least(3.5),
-            "digits_int8_accuracy_drop": at_most(0.005),
+            "int8_memory_ratio": at_least(3.5),
+            "int8_file_ratio": at_least(3.5),
+            "int8_accuracy_drop": at_most(0.005),
+            "plays_int8_loss_increase": at_most(0.01),
             "digits_small_speedup": at_least(2),
             "digits_small_accuracy_drop": at_most(0.01),
-            "plays_int8_memory_ratio": at_least(3.5),
-            "plays_int8_file_ratio": at_least(3.5),
-            "plays_int8_loss_increase": at_most(0.01),
             "cache_speedup": at_least(5),
+            "onnxruntime_difference": at_most(0.001),  # points of accuracy as a share, or nats
+            "submissions_verified": at_least(1),
         },
         epochs=20,
         demo_epochs=5,

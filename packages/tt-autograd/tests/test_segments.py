@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tt_autograd as tt
+from tt_autograd.seam import visited
 
 pytestmark = pytest.mark.module_06
 
@@ -345,3 +346,33 @@ def test_segments_are_freed_by_counting_references(make: Any) -> None:
             assert [ref() for ref in refs] == [None, None]
     finally:
         gc.enable()
+
+
+# The clock
+
+
+def test_a_clock_is_told_of_the_nodes_that_observers_see() -> None:
+    def run() -> tt.Tensor:
+        shared: tt.Tensor = Cube.apply(leaf([1.0, 2.0])).exp()
+        ended: tt.Tensor = tt.checkpoint(lambda y: (y.tanh() * y).sin(), shared)
+        return ended.sum() + shared.sum()
+
+    told: list[int] = []
+    seen: list[int] = []
+
+    def see(event: tt.OpEvent) -> None:
+        if event.phase == "backward":
+            seen.append(event.number)
+
+    loss = run()
+    token = visited.set(told.append)
+    try:
+        with tt.observe(see):
+            loss.backward()
+    finally:
+        visited.reset(token)
+    assert told == seen
+    assert len(told) == len(set(told)) == 9  # three are in the checkpoint, and it is one itself
+    told.clear()
+    run().backward()
+    assert told == []

@@ -127,18 +127,6 @@ def test_attention_costs_its_closed_form(causal: bool, pairs: int) -> None:
     assert count.total == B * 2 * pairs * PAIR
 
 
-def test_generation_costs_the_same_with_and_without_taking_positions_again() -> None:
-    tokens = tt.zeros(B, 5, dtype="int64")
-    model = GPT(GPTConfig(vocab_size=7, block_size=5, n_layer=1, n_head=2, n_embd=12))
-    whole = count_flops(model, tokens).by_op
-    assert whole["self_attention"] == B * 2 * (1 + 2 + 3 + 4 + 5) * PAIR
-    cache, cached = model.new_cache(), 0
-    with tt.no_grad():
-        for part in (tokens[:, :2], tokens[:, 2:3], tokens[:, 3:]):
-            cached += count_flops(model, part, cache).by_op["cached_attention"]
-    assert cached == whole["self_attention"]
-
-
 def test_bilinear_costs_its_closed_form() -> None:
     layer = nn.Bilinear(4, 6, OUT)
     products = B * OUT * (2 * 4 * 6 + 2 * 6)

@@ -11,7 +11,7 @@ import tt_autograd as tt
 import tt_nn as nn
 from tt_profile import Machine, Profile, measure_machine, profile
 
-pytestmark = pytest.mark.module_14
+pytestmark = pytest.mark.module_18
 
 MACHINE = Machine(peak_flops=1000.0, bandwidth=100.0, threads=1)
 

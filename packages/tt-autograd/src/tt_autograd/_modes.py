@@ -13,6 +13,8 @@ recording: ContextVar[bool | Literal["never"]] = ContextVar("recording", default
 anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
 # While a checkpoint runs its function again: the numbers of its first run's start and this one's.
 replaying: ContextVar[tuple[int, int] | None] = ContextVar("replaying", default=None)
+# What is told the number of each node when its derivative has run
+visited: ContextVar[Callable[[int], None] | None] = ContextVar("visited", default=None)
 
 
 def is_grad_enabled() -> bool:

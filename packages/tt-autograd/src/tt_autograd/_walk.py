@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tt_tensor import OpEvent, ops
 from tt_tensor.seam import observers
 
-from ._modes import always_grad, anomaly, no_grad
+from ._modes import always_grad, anomaly, no_grad, visited
 from ._rules import identity
 from ._tape import Hook, Leaf, Node, SegmentOutput, Value, changes, describe
 
@@ -99,7 +99,7 @@ class _Walk:
         heap, grads, owned = self.heap, self.grads, self.owned
         record, retain, lowest = self.record, self.retain, self.lowest
         selective = self.wanted is not None
-        watching, strict = observers.get(), anomaly.get()
+        watching, told, strict = observers.get(), visited.get(), anomaly.get()
         tensor = _tensor_class()
         kind: type[Any] = tensor if record else np.ndarray
         following: Node | None = None  # the latest node, kept out of the heap: chains need none
@@ -180,6 +180,8 @@ class _Walk:
                         total = total if type(total) is kind else np.asarray(total)
                         owned.add(parent)
                     grads[parent] = total
+            if told is not None:
+                told(node.number)
             if watching:
                 seconds = perf_counter() - start
                 shapes = tuple([() if p is None else p.shape for p in parents])
@@ -280,6 +282,9 @@ class _Walk:
             callback(
                 OpEvent(node.op, inputs, None, {}, "backward", seconds, (), number=node.number)
             )
+        told = visited.get()
+        if told is not None:
+            told(node.number)
         if not self.retain:
             for output in outputs:
                 output.release()

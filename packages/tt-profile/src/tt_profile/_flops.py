@@ -275,16 +275,41 @@ def _block_step(call: Call) -> int:
     Its inputs are the position, then weight and bias of: norm, in, out, norm, up, down.
     """
     weights = sum(math.prod(call.shapes[i]) for i in (3, 5, 9, 11))
-    return weights + 2 * call.size * int(call.params["cache"].length)
+    return weights + 2 * call.shapes[5][1] * int(call.params["cache"].length)
 
 
 def _beside_block_step(call: Call) -> int:
     """Biases, two norms, softmax, two additions, and GELU of what ``up`` returns."""
     biases = sum(math.prod(call.shapes[i]) for i in (4, 6, 10, 12) if call.has(i))
-    pairs = int(call.params["num_heads"]) * int(call.params["cache"].length)
     norms = 2 * STEPS["layer_norm"] * call.size
     activations = STEPS["gelu"] * call.shapes[9][0]
-    return biases + norms + pairs * (1 + STEPS["softmax"]) + 2 * call.size + activations
+    return biases + norms + _softmax_of_cached(call) + 2 * call.size + activations
+
+
+def _modern_block_step(call: Call) -> int:
+    """A position through a block of ModernGPT: six products with a vector, and its attention.
+
+    Its inputs are the position, its embedding and the first block's value; the embedding's blend;
+    weights of query, key and value; the value's blend; weights of out, up and down.
+    """
+    weights = sum(math.prod(call.shapes[i]) for i in (4, 5, 6, 8, 9, 10))
+    return weights + 2 * call.shapes[8][1] * int(call.params["cache"].length)
+
+
+def _beside_modern_block_step(call: Call) -> int:
+    """Blends, norms, rotations, softmax, two additions, and what ``up`` returns squared."""
+    width, hidden = call.shapes[8][1], call.shapes[9][0]
+    blends = STEPS["blend"] * (call.size * call.has(3) + width * (call.has(2) and call.has(7)))
+    norms = STEPS["rms_norm"] * (2 * call.size + 2 * width)
+    rotations = 2 * STEPS["rotary_embedding"] * width
+    activations = STEPS["relu_squared"] * hidden
+    return blends + norms + rotations + _softmax_of_cached(call) + 2 * call.size + activations
+
+
+def _softmax_of_cached(call: Call) -> int:
+    """For each pair of the position and one in the cache the scaling, and softmax."""
+    pairs = int(call.params["num_heads"]) * int(call.params["cache"].length)
+    return pairs * (1 + STEPS["softmax"])
 
 
 def _pool(call: Call) -> int:
@@ -313,6 +338,7 @@ MACS: Mapping[str, Callable[[Call], int]] = {
     "self_attention": _attention,
     "cached_attention": _attention,
     "gpt_block_step": _block_step,
+    "modern_gpt_block_step": _modern_block_step,
 }
 
 BESIDE: Mapping[str, Callable[[Call], int]] = {
@@ -331,6 +357,7 @@ BESIDE: Mapping[str, Callable[[Call], int]] = {
     "self_attention": _attention_weights,
     "cached_attention": _attention_weights,
     "gpt_block_step": _beside_block_step,
+    "modern_gpt_block_step": _beside_modern_block_step,
 }
 
 FORMULAS: Mapping[str, Callable[[Call], int]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from time import perf_counter
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import default_generator
-from tt_autograd.seam import next_number
+from tt_autograd.seam import next_number, visited
 from tt_nn import Module
 from tt_tensor import OpEvent, Tensor
 
@@ -104,9 +104,6 @@ class Watch(Protocol):
     def leave(self, module: Module, args: object, output: object) -> None:
         """A module ends."""
 
-    def see(self, event: OpEvent) -> None:
-        """An op has run."""
-
     def turn(self) -> None:
         """The forward pass has ended, and backward begins."""
 
@@ -142,9 +139,9 @@ class Timed:
     def leave(self, module: Module, args: object, output: object) -> None:
         self._log.append((_Mark.LEAVE, next_number(), perf_counter()))
 
-    def see(self, event: OpEvent) -> None:
-        if event.phase == "backward":
-            self._log.append((_Mark.NODE, event.number, perf_counter()))
+    def visit(self, number: int) -> None:
+        """The derivative of the node of that number has run."""
+        self._log.append((_Mark.NODE, number, perf_counter()))
 
     def turn(self) -> None:
         self._log.append((_Mark.TURN, 0, perf_counter()))
@@ -363,14 +360,15 @@ def run(model: Module, inputs: tuple[object, ...], watch: Watch | None, *, backw
     Args:
         model: The model, with the `hooks` of the watch.
         inputs: What it is called with.
-        watch: What is told of it; a `Timed` sees the ops of backward only.
+        watch: What is told of it: a `Counted` of every op, a `Timed` of the nodes that backward
+            visits.
         backward: Whether to go backward.
 
     Raises:
         ValueError: No output requires grad, and backward is asked for.
     """
-    timed = isinstance(watch, Timed)
-    with _observed(None if timed else watch):
+    counting = tt_tensor.observe(watch.see) if isinstance(watch, Counted) else nullcontext()
+    with counting:
         with nullcontext() if backward else tt.no_grad():
             output = model(*inputs)
         if not backward:
@@ -384,19 +382,18 @@ def run(model: Module, inputs: tuple[object, ...], watch: Watch | None, *, backw
         seeds = [tt.ones_like(x) for x in tensors]
         if watch is not None:
             watch.turn()
-        with _observed(watch if timed else None):
+        token = visited.set(watch.visit if isinstance(watch, Timed) else None)
+        try:
             if len(tensors) == 1:
                 tensors[0].backward(seeds[0])
             else:
                 every = (*model.parameters(), *_tensors_in(inputs))
                 leaves = [x for x in every if x.requires_grad]
                 tt.grad(tensors, leaves, seeds, allow_unused=True)
+        finally:
+            visited.reset(token)
         if watch is not None:
             watch.end()
-
-
-def _observed(watch: Watch | None) -> AbstractContextManager[None]:
-    return nullcontext() if watch is None else tt_tensor.observe(watch.see)
 
 
 def _tensors_in(value: object) -> Iterator[tt.Tensor]:

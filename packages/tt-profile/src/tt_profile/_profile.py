@@ -174,6 +174,7 @@ def profile(model: Module, *inputs: object, backward: bool = True, repeats: int 
         The costs by layer and by op, with totals, memory and the time of the whole.
 
     Raises:
+        TypeError: The model is no `Module`.
         ValueError: ``repeats`` is not positive, or no output requires grad and backward is asked
             for.
 
@@ -192,6 +193,8 @@ def profile(model: Module, *inputs: object, backward: bool = True, repeats: int 
         >>> report.total.seconds > 0, report.total.intensity > 1
         (True, True)
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"profile: expected a Module, got {type(model).__name__}")
     if repeats < 1:
         raise ValueError(f"profile: repeats must be at least 1, got {repeats}")
     constants = (*inputs, *model.parameters(), *model.buffers())

@@ -41,14 +41,9 @@ def forward_bytes_of(event: OpEvent) -> int:
         indices = (value for value in (*inputs, *event.params.values()) if value is not table)
         return 2 * out.nbytes + _all_bytes(indices)
     if "cache" in event.params:  # reads the keys and values of all positions so far
-        samples, _, features = event.shapes[0]
-        heads = int(event.params["num_heads"])
-        width = features  # of the keys of one position
-        if name == "cached_attention":  # whose input has queries, keys and values side by side
-            kv_heads = int(event.params["num_kv_heads"])
-            width = kv_heads * (features // (heads + 2 * kv_heads))
-        cached = samples * int(event.params["cache"].length) * 2 * width * int(out.itemsize)
-        return _all_bytes(inputs) + cached + out.nbytes
+        cache = event.params["cache"]
+        read = sum(int(part[:, :, : cache.length].nbytes) for part in cache.room)
+        return _all_bytes(inputs) + read + out.nbytes
     return _all_bytes((*inputs, *event.params.values())) + out.nbytes
 
 

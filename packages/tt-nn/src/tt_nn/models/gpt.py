@@ -145,6 +145,10 @@ class Block(Module):
         """Add what attention and MLP find."""
         if cache is not None and x.numel() == x.shape[-1] and self._in_one_step(x):
             return self._step(x, cache)
+        return self._add(x, cache)
+
+    def _add(self, x: Tensor, cache: LayerCache | None) -> Tensor:
+        """Add to x what attention finds in it, normalised, then what the MLP finds: pre-norm."""
         x = x + self.dropout(self.attention(self.norm1(x), cache))
         return x + self.dropout(self.mlp(self.norm2(x)))
 
@@ -268,6 +272,11 @@ class GPT(Module):
         return maps
 
     def _embed(self, tokens: tt_tensor.Tensor, offset: int) -> Tensor:
+        """Return the tokens' vectors with those of positions ``offset`` and on: (N, T, n_embd).
+
+        Raises:
+            ValueError: They are not of shape (N, T), or reach beyond ``block_size``.
+        """
         if tokens.ndim != 2 or offset + tokens.shape[1] > self.config.block_size:
             raise ValueError(
                 f"GPT: expected tokens of shape (N, T) with T up to {self.config.block_size}, "

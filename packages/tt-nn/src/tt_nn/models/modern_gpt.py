@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
@@ -21,6 +23,8 @@ from tt_nn._sequence.blend import blend
 from tt_nn._sequence.embedding import Embedding
 from tt_nn._sequence.kv_cache import KVCache, LayerCache
 from tt_nn._sequence.positions import RotaryPositions
+
+from ._modern_gpt_step import MODERN_BLOCK_STEP
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,20 @@ class ModernBlock(Module):
         self, x: Tensor, x0: Tensor, first_value: Tensor | None, cache: LayerCache | None
     ) -> tuple[Tensor, Tensor]:
         """Add what attention and MLP find; return that, and the attention's values."""
+        if cache is not None and x.numel() == x.shape[-1] and self._in_one_step(x):
+            return self._step(x, x0, first_value, cache)
+        return self._add(x, x0, first_value, cache)
+
+    def _add(
+        self, x: Tensor, x0: Tensor, first_value: Tensor | None, cache: LayerCache | None
+    ) -> tuple[Tensor, Tensor]:
+        """Start from the blend of x and x0; add what attention finds, then what the MLP finds.
+
+        Each reads a normalised copy of what there is by then.
+
+        Returns:
+            The sum, and the attention's values.
+        """
         x = self.blended(x, x0)
         gathered, value = self.attention(self.norm(x), first_value, cache)
         x = x + gathered
@@ -165,6 +183,45 @@ class ModernBlock(Module):
     def blended(self, x: Tensor, x0: Tensor) -> Tensor:
         """Return what the block starts from."""
         return x if self.x0_blend is None else blend(x, x0, self.x0_blend)
+
+    def _in_one_step(self, x: Tensor) -> bool:
+        """Whether a single position may go through as one op: parts are ours, no one listens."""
+        if self.training or tt.is_grad_enabled() or x.dtype.char not in "fd":
+            return False
+        attention, mlp = self.attention, self.mlp
+        for part, kind in (
+            (self, ModernBlock), (self.norm, RMSNorm), (attention, RotaryAttention),
+            (attention.norm, RMSNorm), (attention.rotary, RotaryPositions), (mlp, SquaredMLP),
+            (attention.query, Linear), (attention.key, Linear), (attention.value, Linear),
+            (attention.out_proj, Linear), (mlp.up, Linear), (mlp.down, Linear),
+        ):  # fmt: skip
+            if type(part) is not kind or part._forward_hooks or part._forward_pre_hooks:
+                return False
+            if isinstance(part, Linear) and part.weight.dtype != x.dtype:
+                return False
+        return self.norm.eps != 0 and attention.norm.eps != 0
+
+    def _step(
+        self, x: Tensor, x0: Tensor, first_value: Tensor | None, cache: LayerCache
+    ) -> tuple[Tensor, Tensor]:
+        attention, mlp = self.attention, self.mlp
+        weights = (
+            self.x0_blend,
+            *(attention.query.weight, attention.key.weight, attention.value.weight),
+            *(attention.value_blend, attention.out_proj.weight, mlp.up.weight, mlp.down.weight),
+        )
+        least = float(np.finfo(x.dtype).eps)
+        params = {
+            "cache": cache,
+            "num_heads": attention.n_head,
+            "base": float(attention.rotary.base),
+            "eps": tuple(
+                least if norm.eps is None else norm.eps for norm in (self.norm, attention.norm)
+            ),
+        }
+        y = Tensor._apply(MODERN_BLOCK_STEP, (x, x0, first_value, *weights), params)
+        _, values = cache.room  # (1, n_head, room, head size)
+        return y, Tensor._wrap(values[:, :, cache.length - 1 : cache.length])
 
 
 class ModernGPT(Module):
@@ -275,5 +332,7 @@ class ModernGPT(Module):
                 before = tt.zeros_like(x[:, :1])
             if cache is not None:
                 cache.previous = x[:, -1:].detach()
-            x = x + self.smear * tt.concat([before, x[:, :-1]], dim=1)
+            if x.shape[1] > 1:
+                before = tt.concat([before, x[:, :-1]], dim=1)
+            x = x + self.smear * before
         return self.norm(x)

@@ -28,12 +28,18 @@ def _rounded(input: Array, scale: Array, zero_point: Array | None) -> Array:
 def _quantize(
     input: Array, scale: Array, zero_point: Array | None, quant_min: int, quant_max: int
 ) -> Array:
+    """Return ``clip(round(x / s) + z)`` as int8.
+
+    Raises:
+        ValueError: A value is NaN or infinite, or the result would not have the input's shape.
+    """
     if not np.isfinite(input).all():
         raise ValueError("NaN and infinity have no integer that could stand for them")
     return np.clip(_rounded(input, scale, zero_point), quant_min, quant_max).astype(np.int8)
 
 
 def _dequantize(input: Array, scale: Array, zero_point: Array | None) -> Array:
+    """Return ``(q - z) * s`` in the dtype of the scale; no difference may overflow int8."""
     out: Array = input.astype(scale.dtype)
     if zero_point is not None:
         out -= zero_point
@@ -50,7 +56,10 @@ def _fake_quantize(
 def _fake_quantize_recorded(
     input: Array, scale: Array, zero_point: Array | None, quant_min: int, quant_max: int
 ) -> tuple[Array, Array]:
-    """Return, beside the result, where values were in range."""
+    """Return ``s * (clip(round(x / s) + z) - z)``, and where nothing was clipped, as bools.
+
+    The result has the input's dtype. What is NaN stays so, and counts as clipped.
+    """
     steps = _rounded(input, scale, zero_point)
     within = (steps >= quant_min) & (steps <= quant_max)
     np.clip(steps, quant_min, quant_max, out=steps)

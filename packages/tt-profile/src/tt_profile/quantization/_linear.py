@@ -44,6 +44,14 @@ def _check(input: Array, weight: tuple[int, ...], bias: Array | None) -> None:
 def _int8_linear(
     input: Array, values: Array, scale: Array, zero_point: Array | None, bias: Array | None
 ) -> Array:
+    """Return ``input @ ((values - zero_point) * scale).T + bias``: ``(..., in) -> (..., out)``.
+
+    The scale, one for each output, moves out of the sum: it is multiplied into what
+    `float_product` returns, which never makes floats of the whole weight.
+
+    Raises:
+        ValueError: The input or the bias does not fit the weight; `_check` sees to that.
+    """
     _check(input, values.shape, bias)
     out = float_product(_rows(input, scale), values, zero_point)
     out *= scale.reshape(-1)
@@ -144,7 +152,14 @@ def _quantized_linear(
     zero_point: Array | None,
     bias: Array | None,
 ) -> Array:
-    """Round the input to integers, multiply integers, and scale the sums."""
+    """Return ``s_x s_w (round(input / s_x) + z_x - z_x) @ (values - zero_point).T + bias``.
+
+    The input's rounded numbers, clipped to int8 before ``z_x`` is taken off again, go into
+    `integer_product`, and its sums are scaled: ``(..., in) -> (..., out)``.
+
+    Raises:
+        ValueError: The input or the bias does not fit the weight; `_check` sees to that.
+    """
     _check(input, values.shape, bias)
     x = np.rint(_rows(input, scale) * np.reciprocal(input_scale))
     x += input_zero_point

@@ -71,7 +71,11 @@ def choose_qparams(
 def qparams(
     minimum: Array, maximum: Array, quant_min: int, quant_max: int, symmetric: bool
 ) -> tuple[Array, Array]:
-    """Return what `choose_qparams` does, as arrays."""
+    """Return scale and zero point as arrays: `choose_qparams` has the formulas and the errors.
+
+    No scale is below `_EPS`, and none overflows, however large the range: compute in float64. The
+    scale has the dtype of ``minimum``, the zero point is int8.
+    """
     if not -128 <= quant_min < quant_max <= 127:
         raise ValueError(
             "choose_qparams: expected -128 <= quant_min < quant_max <= 127, got "

@@ -14,6 +14,7 @@ from ._figures import measure as measure
 from ._figures import score as score
 from ._language import build as build
 from ._language import check_model as check_model
+from ._language import describe as describe
 from ._leaderboard import Leaderboard as Leaderboard
 from ._leaderboard import Row as Row
 from ._page import render_leaderboard as render_leaderboard

@@ -126,6 +126,11 @@ def measure(
 
 
 def _timed(name: Clocked, reference: Runner, submission: Runner, pairs: int) -> Figure:
+    """Time both in turn, in pairs: reference first, then submission first, and so on.
+
+    The ratio is the median of the pairs' ratios (`_ratio`), the times are the medians of each; of
+    throughput, ``1 / time``.
+    """
     samples = []
     for i in range(pairs):
         if i % 2:  # who goes first changes, for the first may find the machine colder

@@ -233,6 +233,48 @@ def _build(tree: object, where: str) -> nn.Module:
         raise Rejected(f"{where}: {error}.") from None
 
 
+def describe(model: nn.Module) -> dict[str, object]:
+    """Write a model in the language, so that `build` makes another of its kind.
+
+    Args:
+        model: The model.
+
+    Raises:
+        Rejected: The language has not all that the model is made of.
+
+    Example:
+        >>> describe(nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False)))["layers"][1]
+        {'layer': 'Linear', 'in_features': 64, 'out_features': 10, 'bias': False}
+    """
+    tree = _described(model, "model")
+    again = build(tree)
+    ours, theirs = ([type(part) for part in each.modules()] for each in (again, model))
+    if ours != theirs or repr(again) != repr(model):
+        raise Rejected("model: it has layers or settings that the language does not have.")
+    return tree
+
+
+def _described(model: nn.Module, where: str) -> dict[str, object]:
+    name = type(model).__name__
+    if isinstance(model, nn.Sequential):
+        parts = [_described(part, f"{where}: layers[{i}]") for i, part in enumerate(model)]
+        return {"layer": "Sequential", "layers": parts}
+    if name not in LAYERS:
+        raise Rejected(f"{where}: there is no layer {name!r}; there are {', '.join(LAYERS)}.")
+    layer = LAYERS[name]
+    tree: dict[str, object] = {"layer": name}
+    sizes = getattr(model, "config", model)
+    for key in (*layer.required, *layer.optional):
+        value = getattr(sizes, key)
+        if key == "bias" and not isinstance(value, bool):  # the parameter itself, or None
+            value = value is not None
+        if key == "normalized_shape" and len(value) == 1:
+            (value,) = value
+        if value is not None:  # which stands for a default
+            tree[key] = list(value) if isinstance(value, tuple) else value
+    return tree
+
+
 def difference(tree: object, reference: object, where: str = "model") -> str | None:
     """Say where a description first differs from another; None if it does not.
 

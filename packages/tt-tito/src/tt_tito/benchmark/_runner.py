@@ -142,7 +142,11 @@ class LocalRunner:
         return int(self._data.inputs.shape[-1])
 
     def seconds(self, kind: Clocked) -> float:
-        """One sample of the time for one input of a batch, or for one token that is written."""
+        """One sample of the time for one input of a batch, or for one token that is written.
+
+        The first call for a kind warms up, then times one run to find how many fill
+        `SAMPLE_SECONDS` (10,000 at most). A sample is so many runs of what `_once` returns.
+        """
         once = self._once(kind)
         if kind not in self._calls:
             once()  # warms up

@@ -256,7 +256,17 @@ def _uneven(submission: Submission, opened: Opened) -> str | None:
 
 
 def judge(submission: Submission, claimed: Figures, task: Task) -> tuple[str, ...]:
-    """Hold what was claimed against what was measured; the reasons to reject, if any."""
+    """Hold what was claimed against what was measured; the reasons to reject, if any.
+
+    Args:
+        submission: The submission, with the figures that were measured here.
+        claimed: Those that it claimed.
+        task: The task.
+
+    Returns:
+        One sentence for each figure that is not reproduced, which begins with its name and says
+        what is claimed and what was measured, and one if too much was lost.
+    """
     reasons = []
     for name, figure in submission.figures.items():
         if not figure.reproduces(claimed[name]):
