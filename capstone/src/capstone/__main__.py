@@ -1,0 +1,7 @@
+"""``python -m capstone`` is ``capstone``."""
+
+import sys
+
+from ._command import main
+
+sys.exit(main())
