@@ -1,58 +1,103 @@
-import pkgutil
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tooling.packages import Package
+from tt_tito.course import (
+    CAPSTONE,
+    Curriculum,
+    Module,
+    Place,
+    blanked,
+    encode,
+    fill,
+    is_blank,
+    locate,
+    package_folder,
+    package_of,
+    read_curriculum,
+    reference_body,
+)
 
+CURRICULUM = read_curriculum(Path(__file__).parents[1])
 NUMBERS = [f"{number:02}" for number in range(1, 21)]
 
-
-@pytest.fixture(scope="module")
-def modules(repository: Path) -> dict[str, dict[str, Any]]:
-    text = (repository / "curriculum.toml").read_text(encoding="utf-8")
-    table: dict[str, dict[str, Any]] = tomllib.loads(text)["module"]
-    return table
+each_module = pytest.mark.parametrize("module", CURRICULUM.modules, ids=lambda m: m.number)
 
 
-def test_modules_stand_in_order_and_have_the_same_keys(modules: dict[str, dict[str, Any]]) -> None:
-    assert list(modules) == [number for number in NUMBERS if number in modules]
-    for number, module in modules.items():
-        assert module.keys() == {"name", "packages", "marker", "exercises"}
-        assert module["marker"] == f"module_{number}"
+def place_of(curriculum: Curriculum, exercise: str) -> Place:
+    return locate(package_folder(curriculum.root, package_of(exercise)), exercise)
 
 
-def test_every_marker_is_declared_with_the_name_of_its_module(
-    modules: dict[str, dict[str, Any]], pytestconfig: pytest.Config
-) -> None:
+def test_the_modules_are_those_of_the_course() -> None:
+    assert [module.number for module in CURRICULUM.modules] == NUMBERS
+    assert [module.marker for module in CURRICULUM.modules] == [f"module_{n}" for n in NUMBERS]
+
+
+def test_every_marker_is_declared_with_the_name_of_its_module(pytestconfig: pytest.Config) -> None:
     lines = [line.split(": ") for line in pytestconfig.getini("markers")]
     declared = {line[0]: line[1] for line in lines if line[0].startswith("module_")}
-    for module in modules.values():
-        assert declared[module["marker"]].startswith(module["name"])
+    assert list(declared) == [module.marker for module in CURRICULUM.modules]
+    for module in CURRICULUM.modules:
+        assert declared[module.marker].startswith(module.name)
 
 
-def test_every_module_names_packages_that_exist(
-    modules: dict[str, dict[str, Any]], packages: tuple[Package, ...]
+@each_module
+def test_a_module_has_packages_that_exist_lowest_first(
+    module: Module, packages: tuple[Package, ...]
 ) -> None:
-    for module in modules.values():
-        assert module["packages"]
-        assert set(module["packages"]) <= {package.name for package in packages}
+    order = [*(package.name for package in packages), CAPSTONE]
+    assert list(module.packages) == sorted(module.packages, key=order.index)
+    for package in module.packages:
+        folder = package_folder(CURRICULUM.root, package)
+        assert (folder / "pyproject.toml").is_file()
+        assert module.exercises_in(package)
+        assert list((folder / "tests").rglob("test_*.py"))
 
 
-def test_every_exercise_exists_in_a_package_of_its_module(
-    modules: dict[str, dict[str, Any]],
+@each_module
+def test_a_module_has_a_guide_that_names_its_exercises(module: Module) -> None:
+    guide = (CURRICULUM.root / module.guide).read_text(encoding="utf-8")
+    for exercise in module.exercises:
+        assert exercise.rpartition(".")[2] in guide, exercise
+
+
+@each_module
+def test_an_exercise_is_a_function_with_a_body_that_is_taken_out_and_put_back(
+    module: Module, tmp_path: Path
 ) -> None:
-    for number, module in modules.items():
-        assert module["exercises"], f"module {number} has no exercise"
-        assert len(set(module["exercises"])) == len(module["exercises"])
-        for exercise in module["exercises"]:
-            package = exercise.partition(".")[0].replace("_", "-")
-            assert package in module["packages"], f"module {number}: {exercise}"
-            assert callable(pkgutil.resolve_name(exercise)), exercise
+    for package in module.packages:
+        folder = package_folder(CURRICULUM.root, package)
+        exercises = module.exercises_in(package)
+        places = {exercise: place_of(CURRICULUM, exercise) for exercise in exercises}
+        for exercise, place in places.items():
+            assert not is_blank(folder, exercise), exercise
+            assert (folder / place.file).is_file()
+        copy_package(folder, tmp_path / package)
+        for file, text in blanked(folder, module).items():
+            (tmp_path / package / file).write_bytes(encode(text))
+        assert all(is_blank(tmp_path / package, exercise) for exercise in exercises)
+        for exercise in exercises:
+            body = reference_body(folder, exercise)
+            for file, text in fill(tmp_path / package, exercise, body).items():
+                (tmp_path / package / file).write_bytes(encode(text))
+        for place in places.values():
+            restored = (tmp_path / package / place.file).read_bytes()
+            assert restored == (folder / place.file).read_bytes()
 
 
-def test_no_exercise_belongs_to_two_modules(modules: dict[str, dict[str, Any]]) -> None:
-    exercises = [exercise for module in modules.values() for exercise in module["exercises"]]
-    assert len(set(exercises)) == len(exercises)
+def copy_package(folder: Path, target: Path) -> None:
+    for file in folder.glob("src/**/*.py"):
+        copy = target / file.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+
+
+def test_no_two_exercises_are_the_same_function() -> None:
+    places: dict[tuple[str, Path, str], str] = {}
+    for module in CURRICULUM.modules:
+        for exercise in module.exercises:
+            place = place_of(CURRICULUM, exercise)
+            key = (package_of(exercise), place.file, place.qualname)
+            assert key not in places, f"{exercise} is {places[key]}"
+            places[key] = exercise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ def test_only_what_a_product_names_is_kept() -> None:
     out = op(a, b)
     a.add_(1.0)  # only b is needed, for b is a constant
     out.backward()
+
+
+def test_operators_go_by_what_was_declared_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    for op in (ops.ADD, ops.SUB, ops.MUL, ops.DIV):
+        monkeypatch.setitem(tt.RULES, op, tt.RULES[op])  # put back afterwards
+        tt.defvjp(op, input=lambda g: g * 7, other=lambda g: g * 11)
+    for sign in (operator.add, operator.sub, operator.mul, operator.truediv):
+        a, b = leaf([2.0]), leaf([3.0])
+        sign(a, b).sum().backward()
+        assert (a.grad.tolist(), b.grad.tolist()) == ([7.0], [11.0]), sign  # type: ignore[union-attr]  # set
 
 
 # One product for any number of inputs

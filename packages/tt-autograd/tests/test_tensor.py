@@ -239,3 +239,9 @@ def test_errors_of_ops_are_those_of_plain_tensors() -> None:
         x * "a"
     with pytest.raises(IndexError, match="sum: dim 5 is out of range"):
         x.sum(5)
+
+
+def test_operators_are_those_of_tt_tensor() -> None:
+    signs = "add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv pow rpow matmul"
+    for name in [*signs.split(), "rmatmul", "neg", "abs", "lt", "le", "gt", "ge", "eq", "ne"]:
+        assert getattr(tt.Tensor, f"__{name}__") is getattr(tt_tensor.Tensor, f"__{name}__")

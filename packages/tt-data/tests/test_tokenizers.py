@@ -2,6 +2,7 @@ import copy
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,14 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
         PLAY, 400, special_tokens=[END, PAD, "<|", "ß"]
     ),
 }
-MADE = {name: make() for name, make in TOKENIZERS.items()}
 LOSSLESS = [name for name in TOKENIZERS if "BPE" in name or name == "bytes"]
+
+
+@cache
+def made(name: str) -> Tokenizer:
+    """Return a tokenizer of the table, made once."""
+    return TOKENIZERS[name]()
+
 
 every = pytest.mark.parametrize("name", TOKENIZERS)
 every_lossless = pytest.mark.parametrize("name", LOSSLESS)
@@ -58,14 +65,14 @@ def anything(value: object) -> Any:
 @every
 def test_training_is_deterministic(name: str) -> None:
     again = TOKENIZERS[name]()
-    assert again == MADE[name]
-    assert [other for other, made in MADE.items() if made == again] == [name]
+    assert again == made(name)
+    assert [other for other in TOKENIZERS if made(other) == again] == [name]
 
 
 @every
 @given(batch=st.lists(known_texts, max_size=4))
 def test_a_batch_is_its_texts_one_by_one(name: str, batch: list[str]) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     encoded = tokenizer.encode_batch(batch)
     assert encoded == [tokenizer.encode(text) for text in batch]
     assert all(0 <= i < tokenizer.vocab_size and type(i) is int for ids in encoded for i in ids)
@@ -75,7 +82,7 @@ def test_a_batch_is_its_texts_one_by_one(name: str, batch: list[str]) -> None:
 @every
 @given(data=st.data())
 def test_ids_of_all_kinds_are_decoded(name: str, data: st.DataObject) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1), max_size=20))
     text = tokenizer.decode(ids)
     assert isinstance(text, str)
@@ -86,7 +93,7 @@ def test_ids_of_all_kinds_are_decoded(name: str, data: st.DataObject) -> None:
 @every
 @pytest.mark.parametrize("wrong", [-1, "vocab_size", 10**30])
 def test_ids_that_are_not_in_the_vocabulary(name: str, wrong: int | str) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     wrong = tokenizer.vocab_size if isinstance(wrong, str) else wrong
     expected = f"from 0 to {tokenizer.vocab_size - 1}, got {wrong} at position 1"
     with pytest.raises(ValueError, match=expected):
@@ -97,12 +104,12 @@ def test_ids_that_are_not_in_the_vocabulary(name: str, wrong: int | str) -> None
 @pytest.mark.parametrize("wrong", [[0.0], ["0"], 5, [[0]], tt.tensor([0.5]), np.zeros((1, 1), int)])
 def test_what_is_no_sequence_of_ids(name: str, wrong: object) -> None:
     with pytest.raises(TypeError, match="expected a sequence of ids"):
-        MADE[name].decode(anything(wrong))
+        made(name).decode(anything(wrong))
 
 
 @every
 def test_saving_and_loading(name: str, tmp_path: Path) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     path = tmp_path / "tokenizer.json"
     path.write_text("what was there before")
     tokenizer.save(path)
@@ -114,7 +121,7 @@ def test_saving_and_loading(name: str, tmp_path: Path) -> None:
 
 @every
 def test_copies(name: str) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     for same in (copy.copy(tokenizer), copy.deepcopy(tokenizer)):
         assert same == tokenizer
         assert same.encode(PLAY) == tokenizer.encode(PLAY)
@@ -123,7 +130,7 @@ def test_copies(name: str) -> None:
 
 @every
 def test_representation(name: str) -> None:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     expected = f"{type(tokenizer).__name__}(vocab_size={tokenizer.vocab_size})"
     assert repr(tokenizer) == expected
 
@@ -132,7 +139,7 @@ def test_representation(name: str) -> None:
 @pytest.mark.parametrize("text", [b"bytes", None, 5])
 def test_what_is_no_text(name: str, text: object) -> None:
     with pytest.raises(TypeError, match="expected text, got"):
-        MADE[name].encode(anything(text))
+        made(name).encode(anything(text))
 
 
 # Characters
@@ -141,15 +148,15 @@ def test_what_is_no_text(name: str, text: object) -> None:
 @given(text=known_texts)
 def test_characters_of_the_alphabet_come_back(text: str) -> None:
     for name in ("characters", "characters and one for others"):
-        assert len(MADE[name].encode(text)) == len(text)
-        assert MADE[name].decode(MADE[name].encode(text)) == text
+        assert len(made(name).encode(text)) == len(text)
+        assert made(name).decode(made(name).encode(text)) == text
 
 
 @given(before=known_texts, after=known_texts)
 def test_a_character_that_is_not_in_the_alphabet(before: str, after: str) -> None:
     with pytest.raises(ValueError, match=f"'日' at position {len(before)} is not in the alphabet"):
-        MADE["characters"].encode(f"{before}日{after}")
-    tokenizer = MADE["characters and one for others"]
+        made("characters").encode(f"{before}日{after}")
+    tokenizer = made("characters and one for others")
     assert tokenizer.decode(tokenizer.encode(f"{before}日{after}")) == f"{before}\ufffd{after}"
 
 
@@ -205,7 +212,7 @@ def test_the_most_frequent_words_are_known() -> None:
 
 @given(data=st.data())
 def test_decoded_words_are_encoded_alike(data: st.DataObject) -> None:
-    tokenizer = MADE["words"]
+    tokenizer = made("words")
     ids = data.draw(st.lists(st.integers(1, tokenizer.vocab_size - 1), max_size=20))
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
 
@@ -235,7 +242,7 @@ def test_a_vocabulary_without_room_for_the_unknown(size: int) -> None:
 
 
 def bpe(name: str) -> ByteBPETokenizer:
-    tokenizer = MADE[name]
+    tokenizer = made(name)
     assert isinstance(tokenizer, ByteBPETokenizer)
     return tokenizer
 

@@ -257,9 +257,9 @@ def test_a_link_is_followed(path: Path, tmp_path: Path) -> None:
     ("state", "error", "words"),
     [
         (
-            nn.Linear(1, 1),
+            nn.Identity(),
             TypeError,
-            "save: expected a state dict first, got Linear; give it",
+            "save: expected a state dict first, got Identity; give it",
         ),
         (STATE["weight"], TypeError, "save: expected a state dict first, got Tensor"),
         ({"a": [1.0]}, TypeError, "save: expected 'a' to be a Tensor, got list"),

@@ -301,8 +301,11 @@ def test_beam_search_takes_one_text() -> None:
         nn.beam_search(classic(), tokens(1, 3), 1, num_beams=0)
 
 
-def test_a_part_that_is_watched_or_another_s_takes_part_in_generation() -> None:
-    model, text = classic().eval(), tokens(1, 6)
+@models
+def test_a_part_that_is_watched_or_another_s_takes_part_in_generation(
+    make: Callable[[], Any],
+) -> None:
+    model, text = make().eval(), tokens(1, 6)
     expected = nn.generate(model, text, 4, temperature=0.0).numpy()
     seen: list[tuple[int, ...]] = []
     model.blocks[1].mlp.up.register_forward_hook(lambda layer, args, out: seen.append(out.shape))
@@ -321,10 +324,38 @@ def test_a_part_that_is_watched_or_another_s_takes_part_in_generation() -> None:
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
 
 
-def test_a_position_alone_goes_through_a_block_in_one_op() -> None:
-    model, ran = classic().eval(), []
-    cache = model.new_cache()
+@pytest.mark.parametrize(
+    ("make", "op"), [(classic, "gpt_block_step"), (modern, "modern_gpt_block_step")]
+)
+def test_a_position_alone_goes_through_a_block_in_one_op(make: Callable[[], Any], op: str) -> None:
+    model = make().eval()
+    ran: list[str] = []
     with tt.no_grad(), tt_tensor.observe(lambda event: ran.append(event.op.name)):
-        model(tokens(1, 1), cache)
-    assert ran.count("gpt_block_step") == 2
-    assert "cached_attention" not in ran
+        model(tokens(1, 1), model.new_cache())
+    assert ran.count(op) == 2
+    assert not {"cached_attention", "scaled_dot_product_attention"} & set(ran)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.blocks[0].attention.norm, "eps", 0.0),
+        lambda model: setattr(model.blocks[1].norm, "eps", 0.5),
+        lambda model: setattr(model.blocks[1].attention.rotary, "base", 10.0),
+        lambda model: model.blocks[0].mlp.to("float64"),
+        lambda model: setattr(model.blocks[1], "x0_blend", None),
+        lambda model: setattr(model.blocks[1].attention, "value_blend", None),
+        lambda model: setattr(model, "smear", None),
+    ],
+    ids=["no eps", "eps", "base", "mixed dtypes", "no short cut", "no value blend", "no smear"],
+)
+def test_an_odd_modern_block_computes_the_same_with_a_cache(
+    change: Callable[[Any], object],
+) -> None:
+    model: Any = modern().eval()
+    change(model)
+    text, cache = tokens(1, 9), model.new_cache()
+    with tt.no_grad():
+        whole = model(text).numpy()
+        parts = [model(part, cache).numpy() for part in text.split(1, dim=1)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)

@@ -91,7 +91,6 @@ def test_draws_follow_the_seed_or_a_generator(
     assert fill(tt.empty(*shape)).tolist() != first
 
 
-@pytest.mark.module_06
 @draws
 def test_leaves_stay_leaves(
     fill: Callable[..., tt.Tensor], shape: tuple[int, ...], std: float, largest: float

@@ -24,44 +24,51 @@ MARKERS = {
 }
 
 
-def cases(autograd: bool = False) -> pytest.MarkDecorator:
-    """Every layer, under the marker of the module that brings it, or a later one it is tested with.
+def cases(owned: bool = False) -> pytest.MarkDecorator:
+    """Every layer, under the marker of the module that brings it.
 
     Args:
-        autograd: Whether the test takes gradients, which module 06 brings.
+        owned: Whether the test asks each for what it owns, which module 04 brings.
     """
-    marks = {**MARKERS, "activation": pytest.mark.module_06, "layer": pytest.mark.module_06}
-    chosen = marks if autograd else MARKERS
+    marks = {**MARKERS, "activation": pytest.mark.module_04} if owned else MARKERS
     return pytest.mark.parametrize(
         "layer",
-        [pytest.param(layer, id=layer.name, marks=chosen[layer.kind]) for layer in LAYERS],
+        [pytest.param(layer, id=layer.name, marks=marks[layer.kind]) for layer in LAYERS],
     )
 
 
-def parameters(module: nn.Module) -> dict[str, np.ndarray]:
-    return {name: p.detach().numpy() for name, p in module.named_parameters()}
+def made(layer: Layer, dtype: str = "float64") -> nn.Module:
+    """Make a layer in a dtype; an activation, which has none, is left as it is."""
+    return layer.make() if layer.kind == "activation" else layer.make().to(dtype)
+
+
+def parameters(layer: Layer, module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return what the layer learns; an activation, which learns nothing, is not asked."""
+    return {} if layer.kind == "activation" else dict(module.named_parameters())
+
+
+def values(layer: Layer, module: nn.Module) -> dict[str, np.ndarray]:
+    """Return the same as float64 arrays, for the reference."""
+    learned = parameters(layer, module).items()
+    return {name: p.detach().numpy().astype(float) for name, p in learned}
 
 
 @cases()
 def test_forward_agrees_with_numpy(layer: Layer) -> None:
-    module, inputs = layer.make().double(), layer.inputs()
+    module, inputs = made(layer), layer.inputs()
     out = module(*map(tt.from_numpy, inputs))
-    np.testing.assert_allclose(
-        out.detach().numpy(), layer.reference(parameters(module), *inputs), rtol=1e-10, atol=1e-12
-    )
+    expected = layer.reference(values(layer, module), *inputs)
+    np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
 @cases()
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_dtype_is_kept(layer: Layer, dtype: str) -> None:
-    module = layer.make().to(dtype)
+    module = made(layer, dtype)
     inputs = [x.astype(dtype) for x in layer.inputs()]
     out = module(*map(tt.from_numpy, inputs))
     assert out.dtype == dtype
-    expected = layer.reference(
-        {name: p.astype(float) for name, p in parameters(module).items()},
-        *[x.astype(float) for x in inputs],
-    )
+    expected = layer.reference(values(layer, module), *[x.astype(float) for x in inputs])
     eps = float(np.finfo(dtype).eps)
     np.testing.assert_allclose(
         out.detach().numpy().astype(float), expected, rtol=40 * eps, atol=40 * eps
@@ -70,18 +77,19 @@ def test_dtype_is_kept(layer: Layer, dtype: str) -> None:
 
 @cases()
 def test_takes_tensors_without_gradients(layer: Layer) -> None:
-    module, inputs = layer.make().double(), layer.inputs()
+    module, inputs = made(layer), layer.inputs()
     out = module(*map(tt_tensor.from_numpy, inputs))
     assert isinstance(out, tt_tensor.Tensor)
-    if list(module.parameters()):
+    if parameters(layer, module):
         assert isinstance(out, tt.Tensor)
         assert out.requires_grad
 
 
-@cases(autograd=True)
+@cases()
 def test_gradients_agree_with_differences(layer: Layer) -> None:
-    module = layer.make().double()
-    own = list(module.parameters())
+    module = made(layer)
+    named = parameters(layer, module)
+    own = list(named.values())
     inputs = [tt.tensor(x, requires_grad=True) for x in layer.inputs()]
     if not inputs[0].numel():
         out = module(*inputs)
@@ -91,7 +99,7 @@ def test_gradients_agree_with_differences(layer: Layer) -> None:
 
     places = [
         (module.get_submodule(path), last)
-        for path, _, last in (name.rpartition(".") for name, _ in module.named_parameters())
+        for path, _, last in (name.rpartition(".") for name in named)
     ]
 
     def with_parameters(*values: tt.Tensor) -> tt.Tensor:
@@ -101,12 +109,11 @@ def test_gradients_agree_with_differences(layer: Layer) -> None:
         assert isinstance(result, tt.Tensor)
         return result
 
-    values = [*inputs, *own]
-    assert tt.gradcheck(with_parameters, values)
-    assert tt.gradgradcheck(with_parameters, values)
+    assert tt.gradcheck(with_parameters, [*inputs, *own])
+    assert tt.gradgradcheck(with_parameters, [*inputs, *own])
 
 
-@cases()
+@cases(owned=True)
 def test_state_goes_from_one_to_another(layer: Layer) -> None:
     first, second = layer.make(), layer.make()
     x = [tt.tensor(x, dtype="float32") for x in layer.inputs()]
@@ -114,7 +121,7 @@ def test_state_goes_from_one_to_another(layer: Layer) -> None:
     np.testing.assert_array_equal(np.asarray(first(*x).detach()), np.asarray(second(*x).detach()))
 
 
-@cases()
+@cases(owned=True)
 def test_is_copied_and_pickled(layer: Layer) -> None:
     module = layer.make()
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
@@ -133,62 +140,95 @@ def test_prints_its_arguments(layer: Layer) -> None:
     assert repr(layer.make()).startswith(f"{expected}(")
 
 
-@pytest.mark.module_04
+def of_module(
+    marker: pytest.MarkDecorator, *cases: tuple[typing.Callable[[], nn.Module], str]
+) -> list[typing.Any]:
+    return [pytest.param(*case, marks=marker) for case in cases]
+
+
 @pytest.mark.parametrize(
-    ("module", "text"),
+    ("make", "text"),
     [
-        (nn.Linear(3, 2), "Linear(in_features=3, out_features=2, bias=True)"),
-        (nn.Linear(3, 2, bias=False), "Linear(in_features=3, out_features=2, bias=False)"),
-        (
-            nn.Bilinear(3, 4, 2),
-            "Bilinear(in1_features=3, in2_features=4, out_features=2, bias=True)",
+        *of_module(
+            pytest.mark.module_04,
+            (lambda: nn.Linear(3, 2), "Linear(in_features=3, out_features=2, bias=True)"),
+            (
+                lambda: nn.Linear(3, 2, bias=False),
+                "Linear(in_features=3, out_features=2, bias=False)",
+            ),
+            (
+                lambda: nn.Bilinear(3, 4, 2),
+                "Bilinear(in1_features=3, in2_features=4, out_features=2, bias=True)",
+            ),
+            (lambda: nn.Dropout(0.25), "Dropout(p=0.25)"),
+            (nn.Flatten, "Flatten(start_dim=1, end_dim=-1)"),
+            (lambda: nn.Unflatten(1, (2, 3)), "Unflatten(dim=1, unflattened_size=(2, 3))"),
+            (lambda: nn.Softmax(dim=1), "Softmax(dim=1)"),
+            (lambda: nn.GELU("tanh"), "GELU(approximate='tanh')"),
+            (lambda: nn.LeakyReLU(0.1), "LeakyReLU(negative_slope=0.1)"),
         ),
-        (nn.Dropout(0.25), "Dropout(p=0.25)"),
-        (nn.Flatten(), "Flatten(start_dim=1, end_dim=-1)"),
-        (nn.Unflatten(1, (2, 3)), "Unflatten(dim=1, unflattened_size=(2, 3))"),
-        (nn.Softmax(dim=1), "Softmax(dim=1)"),
-        (nn.GELU("tanh"), "GELU(approximate='tanh')"),
-        (nn.LeakyReLU(0.1), "LeakyReLU(negative_slope=0.1)"),
-        pytest.param(nn.Dropout2d(0.25), "Dropout2d(p=0.25)", marks=pytest.mark.module_09),
-        pytest.param(nn.ZeroPad2d(1), "ZeroPad2d((1, 1, 1, 1))", marks=pytest.mark.module_09),
-        pytest.param(
-            nn.LayerNorm((3, 4), bias=False),
-            "LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=False)",
-            marks=pytest.mark.module_09,
-        ),
-        pytest.param(
-            nn.RMSNorm(3),
-            "RMSNorm((3,), eps=None, elementwise_affine=True)",
-            marks=pytest.mark.module_09,
-        ),
-        pytest.param(
-            nn.GroupNorm(2, 4),
-            "GroupNorm(2, 4, eps=1e-05, affine=True)",
-            marks=pytest.mark.module_09,
-        ),
-        pytest.param(
-            nn.InstanceNorm2d(4),
-            "InstanceNorm2d(4, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)",
-            marks=pytest.mark.module_09,
-        ),
-        pytest.param(
-            nn.Upsample(scale_factor=2),
-            "Upsample(scale_factor=2, mode='nearest')",
-            marks=pytest.mark.module_09,
+        *of_module(
+            pytest.mark.module_09,
+            (lambda: nn.Dropout2d(0.25), "Dropout2d(p=0.25)"),
+            (lambda: nn.ZeroPad2d(1), "ZeroPad2d((1, 1, 1, 1))"),
+            (
+                lambda: nn.LayerNorm((3, 4), bias=False),
+                "LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=False)",
+            ),
+            (lambda: nn.RMSNorm(3), "RMSNorm((3,), eps=None, elementwise_affine=True)"),
+            (lambda: nn.GroupNorm(2, 4), "GroupNorm(2, 4, eps=1e-05, affine=True)"),
+            (
+                lambda: nn.InstanceNorm2d(4),
+                "InstanceNorm2d(4, eps=1e-05, momentum=0.1, affine=False, "
+                "track_running_stats=False)",
+            ),
+            (
+                lambda: nn.Upsample(scale_factor=2),
+                "Upsample(scale_factor=2, mode='nearest')",
+            ),
         ),
     ],
 )
-def test_repr(module: nn.Module, text: str) -> None:
-    assert repr(module) == text
+def test_repr(make: typing.Callable[[], nn.Module], text: str) -> None:
+    assert repr(make()) == text
 
 
 @pytest.mark.module_03
-@pytest.mark.parametrize("layer", [x for x in LAYERS if x.kind == "activation"], ids=str)
+@pytest.mark.parametrize(
+    "layer", [x for x in LAYERS if x.kind == "activation"], ids=lambda x: x.name
+)
 @pytest.mark.parametrize("size", [1e4, -1e4])
 def test_activations_are_stable(layer: Layer, size: float) -> None:
     x = np.full(layer.shapes[0], size, np.float32)
     out = layer.make()(tt.from_numpy(x)).numpy()
     assert np.isfinite(out).all()
+
+
+@pytest.mark.module_03
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (300, 300)], ids=str)
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(shape: tuple[int, ...], approximate: typing.Literal["none", "tanh"]) -> None:
+    x = tt.tensor(np.random.default_rng(0).normal(0, 2, shape), requires_grad=True)
+    y = x.detach().requires_grad_()
+    out, reference = F.gelu(x, approximate), tt.gelu(y, approximate)
+    np.testing.assert_allclose(out.detach().numpy(), reference.detach().numpy(), atol=1e-14)
+    out.sum().backward()
+    reference.sum().backward()
+    assert x.grad is not None
+    assert y.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), atol=1e-13)
+    if len(shape) == 1:
+        assert tt.gradgradcheck(lambda x: F.gelu(x, approximate), [x])
+
+
+@pytest.mark.module_03
+def test_gelu_of_large_values() -> None:
+    x = tt.tensor([-1e4, -100.0, 100.0, 1e4], requires_grad=True)
+    for approximate in ("none", "tanh"):
+        out = F.gelu(x, approximate)
+        (slope,) = tt.grad(out.sum(), x)
+        np.testing.assert_array_equal(out.detach().numpy(), [0, 0, 100, 1e4])
+        np.testing.assert_array_equal(slope.numpy(), [0, 0, 1, 1])
 
 
 # Linear and Bilinear
@@ -245,11 +285,18 @@ def test_wrong_values_are_refused(call: typing.Callable[[], object], words: str)
 
 @pytest.mark.module_04
 @pytest.mark.parametrize(
-    "layer",
-    [nn.Linear(2, 3), nn.Bilinear(2, 2, 3), nn.ReLU(), nn.Softmax(0), nn.Dropout()],
-    ids=str,
+    "make",
+    [
+        lambda: nn.Linear(2, 3),
+        lambda: nn.Bilinear(2, 2, 3),
+        nn.ReLU,
+        lambda: nn.Softmax(0),
+        nn.Dropout,
+    ],
+    ids=["Linear", "Bilinear", "ReLU", "Softmax", "Dropout"],
 )
-def test_what_is_no_tensor_is_refused(layer: nn.Module) -> None:
+def test_what_is_no_tensor_is_refused(make: typing.Callable[[], nn.Module]) -> None:
+    layer = make()
     count = 2 if isinstance(layer, nn.Bilinear) else 1
     with pytest.raises(TypeError, match="expected a Tensor, got list"):
         layer(*[[1.0, 2.0]] * count)
@@ -297,7 +344,7 @@ def test_linear_takes_any_leading_dimensions(leading: list[int], sizes: tuple[in
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.module_06
+@pytest.mark.module_04
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("rows", [5, 600])
 def test_gradient_of_a_weight_lies_in_memory_as_the_weight(
@@ -349,7 +396,7 @@ def test_dropout_of_everything_and_of_nothing() -> None:
     assert nn.Dropout(0.5).eval()(x) is x
 
 
-@pytest.mark.module_06
+@pytest.mark.module_04
 def test_dropout_passes_gradients_where_it_passes_values() -> None:
     x = tt.ones(100, requires_grad=True)
     out = nn.Dropout(0.5)(x)

@@ -1,8 +1,10 @@
 """Properties of every loss, over the table in testing/loss_table.py."""
 
+import gc
 import math
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
@@ -84,7 +86,6 @@ def test_takes_tensors_without_gradients(loss: Loss) -> None:
     assert isinstance(out, tt.Tensor)
 
 
-@pytest.mark.module_06
 @everything
 def test_gradients_agree_with_differences(loss: Loss) -> None:
     x, y = draw(loss)
@@ -96,7 +97,6 @@ def test_gradients_agree_with_differences(loss: Loss) -> None:
     assert tt.gradgradcheck(module, (x, y), projections=1)
 
 
-@pytest.mark.module_06
 @everything
 def test_gradients_have_the_input_s_dtype_and_keep_float16_s_precision(loss: Loss) -> None:
     (x, y), (wide, _) = draw(loss, "float16"), draw(loss)
@@ -112,7 +112,6 @@ def test_gradients_have_the_input_s_dtype_and_keep_float16_s_precision(loss: Los
     np.testing.assert_allclose(x.grad.numpy(), wide.grad.numpy(), rtol=0.02, atol=0.02)
 
 
-@pytest.mark.module_06
 @everything
 def test_backward_runs_twice_over_a_kept_graph(loss: Loss) -> None:
     x, y = draw(loss)
@@ -143,7 +142,6 @@ def test_repr_names_a_reduction_that_is_not_the_mean(name: str) -> None:
 # Stability
 
 
-@pytest.mark.module_06
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_large_logits_are_stable(dtype: str) -> None:
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], dtype)
@@ -168,7 +166,6 @@ def test_small_losses_do_not_cancel() -> None:
     assert loss.item() == pytest.approx(math.exp(-30), rel=1e-5)
 
 
-@pytest.mark.module_06
 def test_certain_probabilities_give_a_finite_loss() -> None:
     x = tt.tensor([0.0, 1.0, 0.0, 1.0], requires_grad=True)
     losses = F.binary_cross_entropy(x, tt.tensor([1.0, 0.0, 0.0, 1.0]), reduction="none")
@@ -178,7 +175,6 @@ def test_certain_probabilities_give_a_finite_loss() -> None:
     assert np.isfinite(x.grad.numpy()).all()
 
 
-@pytest.mark.module_06
 def test_ruled_out_classes_have_no_part() -> None:
     x = tt.tensor([[0.0, -math.inf, 0.0]], requires_grad=True)
     loss = F.cross_entropy(x, tt.tensor([0]))
@@ -188,7 +184,6 @@ def test_ruled_out_classes_have_no_part() -> None:
     np.testing.assert_allclose(x.grad.numpy(), [[-0.5, 0, 0.5]])
 
 
-@pytest.mark.module_06
 @pytest.mark.parametrize("function", [F.cross_entropy, F.nll_loss])
 def test_nothing_that_counts_means_nan_and_no_gradient(function: Callable[..., tt.Tensor]) -> None:
     x = tt.zeros(2, 3, requires_grad=True)
@@ -343,3 +338,25 @@ def test_a_float_target_of_the_wrong_shape_is_told_both_ways() -> None:
 def test_wrong_values_are_refused(call: Callable[[], object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# In a model
+
+
+def test_calls_are_typed_as_forward_is() -> None:
+    x = tt.ones(1, 2)
+    assert_type(nn.MSELoss()(x, x), tt.Tensor)
+    with pytest.raises(TypeError, match="forward"):
+        nn.MSELoss()(x)  # type: ignore[call-arg]
+
+
+def test_no_activation_outlives_backward() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    alive: list[weakref.ref[Any]] = []
+    for module in model:
+        module.register_forward_hook(lambda m, args, out: alive.append(weakref.ref(out)))
+    loss = nn.CrossEntropyLoss()(model(tt.ones(2, 4)), tt.tensor([0, 1]))
+    loss.backward()
+    gc.collect()
+    assert len(alive) == 3
+    assert all(reference() is None for reference in alive)

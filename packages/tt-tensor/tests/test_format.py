@@ -39,9 +39,9 @@ NAN, INF = float("nan"), float("inf")
         (tt.tensor([1.0, -INF], dtype="float16"), "tensor([  1., -inf], dtype=float16)"),
         (tt.tensor([1, 200], dtype="uint8"), "tensor([  1, 200], dtype=uint8)"),
         (tt.tensor([[True, False]]), "tensor([[ True, False]])"),
-        (tt.arange(6).reshape(2, 3), "tensor([[0, 1, 2],\n        [3, 4, 5]])"),
+        (tt.tensor([[0, 1, 2], [3, 4, 5]]), "tensor([[0, 1, 2],\n        [3, 4, 5]])"),
         (
-            tt.arange(8).reshape(2, 2, 2),
+            tt.tensor([[[0, 1], [2, 3]], [[4, 5], [6, 7]]]),
             "tensor([[[0, 1],\n         [2, 3]],\n\n        [[4, 5],\n         [6, 7]]])",
         ),
         (tt.arange(2000), "tensor([   0,    1,    2, ..., 1997, 1998, 1999], shape=(2000,))"),

@@ -148,7 +148,14 @@ def test_dlpack_both_ways(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [tt.tensor(1.5), tt.zeros(0, 2), tt.arange(6).reshape(2, 3).T, tt.tensor([True])], ids=repr
+    "x",
+    [
+        tt.tensor(1.5),
+        tt.zeros(0, 2),
+        tt.from_numpy(np.arange(6).reshape(2, 3).T),
+        tt.tensor([True]),
+    ],
+    ids=repr,
 )
 def test_pickle_and_copy(x: tt.Tensor) -> None:
     for made in (pickle.loads(pickle.dumps(x)), copy.deepcopy(x), x.clone()):

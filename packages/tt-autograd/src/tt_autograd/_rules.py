@@ -100,9 +100,15 @@ def argument_names(vjp: Vjp) -> tuple[str, ...]:
 
 
 class Rule:
-    """The derivative of one op: a vector-Jacobian product for each input."""
+    """The derivative of one op: a vector-Jacobian product for each input.
 
-    __slots__ = ("composite", "each", "joint", "op", "plans", "vjps")
+    Attributes:
+        plans: What to save and run, by which inputs need a gradient.
+        pair: Of an op of two operands that is run in a hurry, the plans where the second needs
+            one, the first, and both.
+    """
+
+    __slots__ = ("composite", "each", "joint", "op", "pair", "plans", "vjps")
 
     def __init__(
         self,
@@ -121,6 +127,7 @@ class Rule:
         self.joint = joint
         self.composite = composite
         self.plans: dict[tuple[bool, ...], Plan] = {}
+        self.pair: tuple[Plan, Plan, Plan] | None = None
 
     def plan(self, needs: tuple[bool, ...]) -> Plan:
         """Return the plan for the inputs that need a gradient, made at the first call."""

@@ -24,7 +24,7 @@ from ._inplace import (
     written,
 )
 from ._modes import anomaly, recording
-from ._rules import NON_DIFFERENTIABLE, RULES, Plan, Rule
+from ._rules import NON_DIFFERENTIABLE, RULES, Rule
 from ._tape import (
     Hook,
     Leaf,
@@ -126,6 +126,50 @@ class Tensor(tt_tensor.Tensor):
                 known = isinstance(value, Tensor)
                 arrays.append(value._array if known else as_operand(op, value))
             return Tensor._wrap(op.run(arrays, params))  # type: ignore[return-value]  # as below
+        rule = RULES.get(op)
+        plans = None if rule is None else rule.pair
+        if plans is not None and observers.get() is None and not anomaly.get():
+            # What small models spend their time in is written out: two operands of which one
+            # requires grad. Measured on 10 elements: 1.4 instead of 2.3 microseconds.
+            a, b = inputs
+            mine = a._node if isinstance(a, Tensor) else None
+            if isinstance(b, Tensor):
+                right: Any = b._array
+                theirs = b._node
+            else:
+                right = b if type(b) is float else None
+                theirs = None
+            if right is not None and (mine or (theirs and isinstance(a, Tensor))):
+                if changes.by_owner:
+                    refuse_stale(op, inputs)
+                left = a._array
+                try:
+                    array = op.forward(left, right)
+                except Exception:
+                    pass  # worded below
+                else:
+                    if type(array) is not np.ndarray:
+                        array = np.asarray(array)
+                    quick = plans[0 if mine is None else 1 if theirs is None else 2]
+                    made = _new(Node)
+                    if quick.save is None:
+                        made.saved = ()
+                        made.place = None
+                    else:
+                        made.saved = quick.save((left, right, array))
+                        made.place = calling_place()
+                    made.op = op
+                    made.plan = quick
+                    made.parents = (mine, theirs)
+                    made.params = _NO_PARAMS
+                    made.shape = array.shape
+                    made.dtype = array.dtype
+                    made.number = next_number()
+                    made.watched = None
+                    out = _new(Tensor)
+                    out._array = array
+                    out._node = made
+                    return out  # type: ignore[return-value]  # as below
         parents: list[Node | Leaf | None] = []
         tracked = False
         for value in inputs:
@@ -146,7 +190,7 @@ class Tensor(tt_tensor.Tensor):
             out._node = None
             out._born = next_number()
             return out  # type: ignore[return-value]  # results of subclasses are plain tensors
-        rule = RULES.get(op) or _no_rule(op)
+        rule = rule or _no_rule(op)
         if changes.by_owner:
             refuse_stale(op, inputs)
         if params and op is ops.GETITEM:
@@ -217,20 +261,6 @@ class Tensor(tt_tensor.Tensor):
         place_called = calling_place()
         self._node = Node(op, plan, parents, saved, params, self._array, place_called)
         return self
-
-    # The four operators that small models spend their time in
-
-    def __add__(self, other: Any) -> Self:
-        return _operate(ops.ADD, self, other)  # type: ignore[return-value]  # as in _apply
-
-    def __sub__(self, other: Any) -> Self:
-        return _operate(ops.SUB, self, other)  # type: ignore[return-value]  # as in _apply
-
-    def __mul__(self, other: Any) -> Self:
-        return _operate(ops.MUL, self, other)  # type: ignore[return-value]  # as in _apply
-
-    def __truediv__(self, other: Any) -> Self:
-        return _operate(ops.DIV, self, other)  # type: ignore[return-value]  # as in _apply
 
     # Gradients
 
@@ -467,56 +497,9 @@ def _watch(node: Node | Leaf) -> Watched:
     return node.watched
 
 
-def _operate(op: Op, a: Tensor, b: Any) -> Tensor:
-    """Do what ``_apply`` does, written out for two operands of which one requires grad.
-
-    Whatever is out of the ordinary is left to ``_apply``. Measured on 10 elements: 1.3 instead
-    of 2.3 microseconds.
-    """
-    mine = a._node
-    if isinstance(b, Tensor):
-        right: Any = b._array
-        theirs = b._node
-        if mine is None and theirs is None:
-            return Tensor._apply(op, (a, b))
-    elif mine is not None and type(b) is float:
-        right, theirs = b, None
-    else:
-        return Tensor._apply(op, (a, b))
-    if recording.get() is not True or observers.get() is not None or anomaly.get():
-        return Tensor._apply(op, (a, b))
-    if changes.by_owner:
-        refuse_stale(op, (a, b))
-    left = a._array
-    try:
-        array = op.forward(left, right)
-    except Exception:
-        return Tensor._apply(op, (a, b))  # which words the error
-    if type(array) is not np.ndarray:
-        array = np.asarray(array)
-    if mine is None:
-        plan = _PLANS[op][0]
-    elif theirs is None:
-        plan = _PLANS[op][1]
-    else:
-        plan = _PLANS[op][2]
-    saved: tuple[Any, ...] = ()
-    place = None
-    if plan.save is not None:
-        saved = plan.save((left, right, array))
-        place = calling_place()
-    out = _new(Tensor)
-    out._array = array
-    out._node = Node(op, plan, (mine, theirs), saved, _NO_PARAMS, array, place)
-    return out
-
-
-def _plans(op: Op) -> tuple[Plan, Plan, Plan]:
-    rule = RULES[op]
-    return rule.plan((False, True)), rule.plan((True, False)), rule.plan((True, True))
-
-
-_PLANS = {op: _plans(op) for op in (ops.ADD, ops.SUB, ops.MUL, ops.DIV)}
+for _op in (ops.ADD, ops.SUB, ops.MUL, ops.DIV):
+    _rule = RULES[_op]
+    _rule.pair = _rule.plan((False, True)), _rule.plan((True, False)), _rule.plan((True, True))
 
 
 def _rebuild(kind: type[Tensor], array: NDArray[Any], requires_grad: bool) -> Tensor:

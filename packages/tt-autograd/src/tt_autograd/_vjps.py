@@ -151,14 +151,16 @@ defvjp(
     ops.ELU,
     input=lambda g, input, out, alpha: ops.WHERE(input > 0, g, g * (out + alpha)),
 )
-defvjp(
-    ops.SOFTMAX,
-    input=lambda g, out, dim: out * (g - (g * out).sum(axis=dim, keepdims=True)),
-)
+defvjp(ops.SOFTMAX, input=lambda g, out, dim: _softmax_back(g, out, dim))
 defvjp(
     ops.LOG_SOFTMAX,
     input=lambda g, out, dim: g - ops.EXP(out) * g.sum(axis=dim, keepdims=True),
 )
+
+
+def _softmax_back(g: Value, out: Value, dim: int) -> Value:
+    """Multiply by the Jacobian of softmax, ``diag(out) - out outᵀ``, without making it."""
+    return out * (g - (g * out).sum(axis=dim, keepdims=True))
 
 
 def _silu_slope(x: Value) -> Value:
@@ -383,6 +385,7 @@ def _plain(value: Value) -> Value:
 
 
 def _matmul_input(g: Value, input: Value, other: Value) -> Value:
+    """Return the gradient of the left factor, ``g @ otherᵀ``; a vector is one row or column."""
     if other.ndim == 1:
         # (..., n, 1) * (k,) -> (..., n, k); for two vectors () * (k,) -> (k,)
         return g.reshape((*g.shape, 1)) * other if input.ndim > 1 else g * other
@@ -394,6 +397,7 @@ def _matmul_input(g: Value, input: Value, other: Value) -> Value:
 
 
 def _matmul_other(g: Value, input: Value, other: Value) -> Value:
+    """Return the gradient of the right factor, ``inputᵀ @ g``; a vector is one row or column."""
     if input.ndim == 1 and other.ndim == 1:
         return g * input
     if input.ndim == 1:

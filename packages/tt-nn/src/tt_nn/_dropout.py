@@ -108,7 +108,16 @@ def dropout2d(input: T, p: float = 0.5, training: bool = True) -> T:
 
 
 def _drop(input: T, shape: tuple[int, ...], p: float) -> T:
-    """Multiply with a random mask of a shape that broadcasts."""
+    """Multiply with a random mask: 0 with probability ``p``, and ``1 / (1 - p)`` otherwise.
+
+    The random numbers are the default generator's, and the product is one op, `DROPOUT`, of the
+    input and an array of its dtype.
+
+    Args:
+        input: The values.
+        shape: The shape of the mask, which broadcasts to the input's.
+        p: The probability, from 0 to 1; at 1 nothing is left.
+    """
     keep = default_generator().numpy.random(shape, dtype=np.float32) >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return apply(DROPOUT, input, np.multiply(keep, input.dtype.type(scale)))

@@ -82,6 +82,12 @@ def _product(
 
 
 def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
+    """Return ``input @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out).
+
+    Raises:
+        ValueError: The weight is no matrix, or the bias has not one number for each output;
+            `_explain_linear` says what was expected.
+    """
     if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
         raise ValueError
     if input.ndim <= 2:

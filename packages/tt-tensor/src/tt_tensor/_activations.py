@@ -23,7 +23,13 @@ def _real(input: Array) -> Array:
     return input if input.dtype.kind == "f" else input.astype(float)
 
 
+def _relu(input: Array) -> Array:
+    """Return ``max(x, 0)`` in the dtype of ``x``."""
+    return np.maximum(input, 0)
+
+
 def _leaky_relu(input: Array, negative_slope: float) -> Array:
+    """Return ``x`` above 0 and ``negative_slope * x`` below, for slopes of any size."""
     x = _real(input)
     if 0 <= negative_slope <= 1:
         return np.maximum(x, x * negative_slope)
@@ -31,6 +37,7 @@ def _leaky_relu(input: Array, negative_slope: float) -> Array:
 
 
 def _logistic(x: Array) -> Array:
+    """Return ``1 / (1 + e^-x)`` for floats of any size, without a warning."""
     # exp(-x) may overflow to infinity, of which the reciprocal is the 0 that is wanted.
     out = np.asarray(np.negative(x))
     with np.errstate(over="ignore"):
@@ -45,6 +52,7 @@ def _sigmoid(input: Array) -> Array:
 
 
 def _silu(input: Array) -> Array:
+    """Return ``x / (1 + e^-x)``."""
     x = _real(input)
     out = _logistic(x)
     out *= x
@@ -52,6 +60,7 @@ def _silu(input: Array) -> Array:
 
 
 def _gelu_exact(x: Array) -> Array:
+    """Return ``x (1 + erf(x / √2)) / 2``."""
     out = np.asarray(erf(x * _SQRT_HALF))
     out += 1
     out *= x
@@ -68,6 +77,7 @@ def _tanh_numbers(dtype: np.dtype[Any]) -> tuple[Array, ...]:
 
 
 def _gelu_tanh(x: Array) -> Array:
+    """Return ``x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2``."""
     # Products, not x**3: np.power costs over a hundred times as much.
     cubic, linear, one, half = _tanh_numbers(x.dtype)
     out = np.asarray(x * x)
@@ -139,6 +149,7 @@ def _shifted(x: Array, dim: int) -> Array:
 
 
 def _softmax_along(x: Array, dim: int) -> Array:
+    """Return ``e^x / sum(e^x)`` along a dimension, for floats of any size."""
     out = _shifted(x, dim)
     np.exp(out, out=out)
     out /= out.sum(axis=dim, keepdims=True)
@@ -146,6 +157,7 @@ def _softmax_along(x: Array, dim: int) -> Array:
 
 
 def _log_softmax_along(x: Array, dim: int) -> Array:
+    """Return ``x - log(sum(e^x))`` along a dimension, for floats of any size."""
     out = _shifted(x, dim)
     out -= np.log(np.exp(out).sum(axis=dim, keepdims=True))
     return out
@@ -159,7 +171,7 @@ def _log_softmax(input: Array, dim: int) -> Array:
     return _normalised(_log_softmax_along, _real(input), dim)
 
 
-RELU = Op("relu", lambda input: np.maximum(input, 0))
+RELU = Op("relu", _relu)
 LEAKY_RELU = Op("leaky_relu", _leaky_relu)
 SIGMOID = Op("sigmoid", _sigmoid)
 SILU = Op("silu", _silu)

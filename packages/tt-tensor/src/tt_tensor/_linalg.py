@@ -27,6 +27,7 @@ def _explain_matmul(input: Any, other: Any) -> str:
 
 
 def _matmul(input: Array, other: Array) -> Array:
+    """Multiply matrices, ``(..., n, k) @ (..., k, m) -> (..., n, m)``; vectors as in NumPy."""
     return np.asarray(np.matmul(input, other))
 
 

@@ -20,18 +20,30 @@ from ._op import Array, Op, T, apply, shape_of
 
 _Dims = tuple[int, ...] | None
 
+# Of which NumPy's annotations know keepdims only as a literal.
+_add_up: Any = np.add.reduce
+_multiply_up: Any = np.multiply.reduce
+
 
 def _reduce(function: Any) -> Any:
     return lambda input, dim, keepdim: function(input, axis=dim, keepdims=keepdim)
 
 
-def _total(function: np.ufunc) -> Any:
+def _sum(input: Array, dim: _Dims, keepdim: bool) -> Any:
+    """Add up along some dimensions, of narrow integers in int64."""
     # NumPy adds uint8 up in uint64, which is no dtype of ours.
-    def kernel(input: Array, dim: _Dims, keepdim: bool) -> Any:
-        dtype = np.int64 if input.dtype == np.uint8 else None
-        return function.reduce(input, axis=dim, dtype=dtype, keepdims=keepdim)
+    dtype = np.int64 if input.dtype == np.uint8 else None
+    return _add_up(input, axis=dim, dtype=dtype, keepdims=keepdim)
 
-    return kernel
+
+def _prod(input: Array, dim: _Dims, keepdim: bool) -> Any:
+    dtype = np.int64 if input.dtype == np.uint8 else None  # as in _sum
+    return _multiply_up(input, axis=dim, dtype=dtype, keepdims=keepdim)
+
+
+def _mean(input: Array, dim: _Dims, keepdim: bool) -> Any:
+    """Average along some dimensions; integers give float64, float16 adds up in float32."""
+    return np.mean(input, axis=dim, keepdims=keepdim)
 
 
 def _cumsum(input: Array, dim: int) -> Array:
@@ -60,6 +72,7 @@ def _extreme(function: np.ufunc) -> Any:
 
 
 def _var(input: Array, dim: _Dims, correction: float, keepdim: bool) -> Array:
+    """Average the squared distances from the mean, over ``correction`` fewer than there are."""
     return np.asarray(np.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
 
@@ -68,6 +81,7 @@ def _std(input: Array, dim: _Dims, correction: float, keepdim: bool) -> Array:
 
 
 def _logsumexp(input: Array, dim: _Dims, keepdim: bool) -> Array:
+    """Return ``log(sum(exp(input)))`` without overflow: the largest value is taken out first."""
     x = input if input.dtype.kind == "f" else input.astype(float)
     top = x.max(axis=dim, keepdims=True, initial=-np.inf)
     top = np.asarray(np.where(np.isfinite(top), top, 0), x.dtype)
@@ -91,9 +105,9 @@ def _norm(input: Array, p: float, dim: _Dims, keepdim: bool) -> Array:
     raise ValueError("expected p > 0")
 
 
-SUM = Op("sum", _total(np.add))
-PROD = Op("prod", _total(np.multiply))
-MEAN = Op("mean", _reduce(np.mean))
+SUM = Op("sum", _sum)
+PROD = Op("prod", _prod)
+MEAN = Op("mean", _mean)
 VAR = Op("var", _var)
 STD = Op("std", _std)
 MAX = Op("max", _extreme(np.maximum))

@@ -28,7 +28,16 @@ _DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
 def _exact(x: Array, out: Array, slope: Array) -> None:
-    """Write x Phi(x) and Phi(x) + x phi(x)."""
+    r"""Write :math:`x \Phi(x)`, and its slope :math:`\Phi(x) + x \phi(x)`.
+
+    :math:`\Phi(x) = (1 + \text{erf}(x / \sqrt 2)) / 2` is the Gaussian distribution function,
+    :math:`\phi(x) = e^{-x^2 / 2} / \sqrt{2 \pi}` its density; ``ops.ERF`` takes arrays.
+
+    Args:
+        x: The values, which stay as they are.
+        out: Where the result goes.
+        slope: Where the slope goes.
+    """
     distribution: Array = ops.ERF(x * _SQRT_HALF)
     distribution += 1
     distribution *= 0.5
@@ -42,7 +51,15 @@ def _exact(x: Array, out: Array, slope: Array) -> None:
 
 
 def _tanh(x: Array, out: Array, slope: Array) -> None:
-    """Write x (1 + t) / 2 and (1 + t) / 2 + x (1 - t^2) u' / 2 with t = tanh(u(x))."""
+    r"""Write :math:`x (1 + t) / 2`, and its slope :math:`(1 + t) / 2 + x (1 - t^2) u' / 2`.
+
+    With :math:`t = \tanh(u)` and :math:`u = \sqrt{2 / \pi} \, (x + 0.044715 x^3)`.
+
+    Args:
+        x: The values, which stay as they are.
+        out: Where the result goes.
+        slope: Where the slope goes.
+    """
     square = x * x
     np.multiply(square, _SQRT_2_OVER_PI * _CUBIC, out=slope)
     slope += _SQRT_2_OVER_PI

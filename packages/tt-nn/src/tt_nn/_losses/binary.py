@@ -37,6 +37,15 @@ def _log(x: Value) -> Value:
 
 
 def _bce(input: Array, target: Array, weight: Array | None, reduction: str) -> Array:
+    """Return ``-(t log x + (1 - t) log(1 - x))``, weighted and reduced.
+
+    A logarithm below -100 counts as -100, so that a certain and wrong answer costs 100 and not
+    infinity.
+
+    Raises:
+        ValueError: The shapes differ, or a probability or target is not between 0 and 1.
+        TypeError: The input is not floating-point.
+    """
     x, t = pair(input, target)
     check_within("probabilities as input,", x, 0, 1)
     check_within("targets", t, 0, 1)
@@ -125,6 +134,15 @@ class BCELoss(Loss):
 def _bce_with_logits(
     input: Array, target: Array, weight: Array | None, pos_weight: Array | None, reduction: str
 ) -> Array:
+    """Return ``-(pos_weight t log p + (1 - t) log(1 - p))`` with p = sigmoid(x), and so on.
+
+    The sigmoid itself is never made: of large logits it would be 1, and log(1 - p) infinite.
+    ``pos_weight`` and ``weight`` go through `weighted`.
+
+    Raises:
+        ValueError: The shapes differ, or a target is not between 0 and 1.
+        TypeError: The input is not floating-point.
+    """
     x, t = pair(input, target)
     check_within("targets", t, 0, 1)
     # log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), so that nothing overflows and nothing cancels

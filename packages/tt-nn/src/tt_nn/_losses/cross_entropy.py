@@ -79,10 +79,7 @@ def _cross_entropy(
     each = input.shape[:among] + input.shape[among + 1 :]
     scores, dim = _by_class(widen(input))
     weight = check_weight(weight, scores.shape[dim], scores.dtype)
-    shifted = scores - np.maximum.reduce(scores, dim, keepdims=True, initial=-math.inf)
-    exponentials = np.exp(shifted)
-    sums = np.add.reduce(exponentials, dim, keepdims=True)
-    log_sums = np.log(sums)
+    shifted, exponentials, sums = _exponentials(scores, dim)
 
     parts: Array | None
     if getattr(target, "ndim", 0) and target.dtype.kind == "f":
@@ -104,14 +101,43 @@ def _cross_entropy(
             parts, place = _parts(one_hot, dim, weight, label_smoothing), None
             if classes.counted is not None:
                 parts *= classes.counted.reshape(sums.shape)
-    if place is None:
-        losses = (parts * (log_sums - shifted)).sum(axis=dim)
-    else:
-        losses = log_sums.reshape(-1) - shifted[place]
-        if parts is not None:
-            losses = np.where(parts != 0, losses, 0) * parts
-    out = reduce(losses.reshape(each), reduction, input.dtype, total)
-    return out, _Kept(exponentials, sums, dim, place, parts, total)
+    kept = _Kept(exponentials, sums, dim, place, parts, total)
+    return reduce(_losses(shifted, kept).reshape(each), reduction, input.dtype, total), kept
+
+
+def _exponentials(scores: Array, dim: int) -> tuple[Array, Array, Array]:
+    """Return scores less the largest of their sample, e to these, and the sums of those.
+
+    The softmax is the second over the third, its logarithm the first less that of the third. The
+    shift changes neither, and without it large scores would overflow.
+
+    Args:
+        scores: In the layout of `_by_class`.
+        dim: The dimension that counts the classes; it stays, as 1, in the sums.
+    """
+    shifted = scores - np.maximum.reduce(scores, dim, keepdims=True, initial=-math.inf)
+    exponentials = np.exp(shifted)
+    return shifted, exponentials, np.add.reduce(exponentials, dim, keepdims=True)
+
+
+def _losses(shifted: Array, kept: _Kept) -> Array:
+    r"""Return :math:`-\sum_c \text{parts}_c \log \text{softmax}_c` of each sample: (samples,).
+
+    Where ``kept.place`` names a class for each sample, the sum is of one term; a sample whose part
+    is 0 then has a loss of 0, be its logarithm infinite.
+
+    Args:
+        shifted: What `_exponentials` returned first.
+        kept: The rest of it, and the classes' parts.
+    """
+    log_sums = np.log(kept.sums)
+    if kept.place is None:
+        assert kept.parts is not None
+        return np.asarray((kept.parts * (log_sums - shifted)).sum(axis=kept.dim))
+    losses = log_sums.reshape(-1) - shifted[kept.place]
+    if kept.parts is not None:
+        losses = np.where(kept.parts != 0, losses, 0) * kept.parts
+    return np.asarray(losses)
 
 
 @lru_cache(maxsize=4)
@@ -129,7 +155,16 @@ def _parts(q: Array, dim: int, weight: Array | None, smoothing: float) -> Array:
 
 
 def _cross_entropy_slope(g: Array, aux: _Kept, shape: tuple[int, ...], reduction: str) -> Array:
-    """Return softmax(scores) * (sum of parts) - parts, times each sample's gradient."""
+    """Return the scores' gradient: softmax * (sum of parts) - parts, times each sample's own.
+
+    For a sample whose class has all of the target that is the softmax, less 1 at its class.
+
+    Args:
+        g: The gradient of the result: one number, or one for each sample.
+        aux: What the forward pass kept.
+        shape: The shape of the scores as they were given, which `_as_input` goes back to.
+        reduction: The mean shares ``g`` out over ``aux.total``, or over 1 where that is 0.
+    """
     dim = aux.dim
     shares: Any = g / (aux.total or 1.0) if reduction == "mean" else g
     if reduction == "none":

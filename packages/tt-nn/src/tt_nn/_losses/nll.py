@@ -103,6 +103,16 @@ def _class_index(shape: tuple[int, ...], indices: Array) -> tuple[Array, ...]:
 def _nll(
     input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
 ) -> Array:
+    """Return minus the number at each sample's class, times the class's weight, reduced.
+
+    A sample that does not count, or whose class has the weight 0, has a loss of 0 whatever stands
+    there, be it infinite. The mean divides by the sum of the factors: see `Classes`.
+
+    Raises:
+        ValueError: The shapes do not fit.
+        TypeError: The input is not floating-point, or the target no integers.
+        IndexError: A class is out of range.
+    """
     check_float(input)
     scores = widen(input)
     weight = check_weight(weight, input.shape[class_dim(input.shape)], scores.dtype)

@@ -12,6 +12,12 @@ from .reduction import Array, Loss, Reduction, Value, pair, reduce, result_dtype
 
 
 def _mse(input: Array, target: Array, reduction: str) -> Array:
+    """Return the squared differences, reduced: in the dtype of `result_dtype`.
+
+    Raises:
+        ValueError: The shapes differ, which `pair` finds.
+        TypeError: The input is not floating-point, which `pair` finds.
+    """
     x, t = pair(input, target)
     losses = np.asarray(x - t)
     losses *= losses

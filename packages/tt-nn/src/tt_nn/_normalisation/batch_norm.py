@@ -95,7 +95,12 @@ def _batch_norm(
 
 
 def _moments(parts: list[tuple[int, Array, Array]]) -> tuple[Array, Array]:
-    """Return mean and variance of all values, given count, mean and squares of parts of them."""
+    """Return mean and variance of all values, given those of parts of them.
+
+    Args:
+        parts: Of each part the number of values, their means, and the sums of the squares of what
+            they differ from these means; one number for each channel.
+    """
     total = sum(count for count, _, _ in parts)
     mean = np.sum([part * (count / total) for count, part, _ in parts], axis=0)
     squares = [each + count * np.square(part - mean) for count, part, each in parts]
@@ -169,6 +174,14 @@ defvjp(
 def _batch_norm_by(
     input: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
 ) -> Array:
+    """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` of each channel: (N, C, ...).
+
+    Half precision is computed in single; the result has the input's dtype.
+
+    Raises:
+        ValueError: There is not one number for each channel, which `_check` finds.
+        TypeError: The input is not floating-point, which `_check` finds.
+    """
     _check(input, mean, var, weight, bias)
     scale = 1 / np.sqrt(var + var.dtype.type(eps))
     if weight is not None:

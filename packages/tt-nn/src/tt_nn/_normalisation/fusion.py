@@ -127,7 +127,16 @@ def _fuse(name: str, layer: M, bn: Normalisation) -> M:
 
 
 def _folded(name: str, layer: Any, bn: Normalisation) -> tuple[Array, Array]:
-    """Return the weight and the bias that do what layer and normalisation do."""
+    """Return the weight and the bias that do what layer and normalisation do, in float64.
+
+    Args:
+        name: What errors start with.
+        layer: A convolution, transposed or not, or a linear map, with or without a bias.
+        bn: The normalisation after it, with or without a weight and a bias.
+
+    Raises:
+        ValueError: The channels differ, or the normalisation keeps no running statistics.
+    """
     transposed = isinstance(layer, ConvTranspose2d)
     groups = layer.groups if transposed else 1
     weight = layer.weight.detach().numpy()

@@ -18,7 +18,10 @@ from tt_nn._parameter import Parameter
 def move(
     running: tt_tensor.Tensor | None, value: tt_tensor.Tensor | NDArray[Any], momentum: float
 ) -> None:
-    """Move a running statistic towards a batch's, in place, if there is one."""
+    """Move a running statistic by the part ``momentum`` of the way to a batch's, in place.
+
+    There may be none. No gradient goes through it.
+    """
     if running is not None:
         with tt.no_grad():
             running *= 1 - momentum

@@ -120,7 +120,10 @@ class Attention:
             yield group
 
     def scores(self, block: Block, out: Array | None = None) -> Array:
-        """Return the scores of a block, those of later keys included: (n, ..., rows, keys)."""
+        """Return the scores of a block, those of later keys included: (n, ..., rows, keys).
+
+        The mask's numbers are added. The result is written to ``out`` if that is given.
+        """
         _, samples, rows, keys = block
         q = self.query[samples, ..., rows, :] * self.scale
         k = self.key[samples, ..., :keys, :]
@@ -130,7 +133,10 @@ class Attention:
         return scores
 
     def hide_later(self, scores: Array, block: Block) -> None:
-        """Set the scores of a block to -inf where a key is later than the query."""
+        """Set the scores of a block to -inf where a key is later than the query, if causal.
+
+        Queries count from ``block.rows.start``, keys from 0.
+        """
         _, _, rows, keys = block
         if self.is_causal and keys > rows.start + 1:
             # Only the keys beside the block's own rows can be later than a query.
@@ -199,7 +205,15 @@ class Attention:
         place *= shares
 
     def _exponentials(self, scores: Array, block: Block) -> tuple[Array, Array]:
-        """Turn scores into exponentials; return each row's largest score and 1 / their sum."""
+        """Turn scores into exponentials, in place: (..., rows, keys).
+
+        Later keys are hidden first, and each row is shifted by its largest score. A row that sees
+        no key, which a mask can make, has exponentials of 0.
+
+        Returns:
+            The largest scores, and 1 / the sums of the exponentials, 0 where that is 0; both of
+            shape (..., rows, 1).
+        """
         self.hide_later(scores, block)
         tops = scores.max(axis=-1, keepdims=True, initial=-np.inf)
         if self.bias is not None:

@@ -22,6 +22,15 @@ Value = Any  # an array, or a tensor when the derivative is itself to be differe
 
 
 def _embedding(input: Any, weight: Array, padding_idx: int | None) -> Array:
+    """Return the rows that integers name: (...), (rows, dim) -> (..., dim).
+
+    ``padding_idx`` matters to the gradient only.
+
+    Raises:
+        ValueError: The weight is no matrix.
+        TypeError: The input is no array of integers.
+        IndexError: An index is negative, or too large; the message names it and its place.
+    """
     if np.ndim(weight) != 2:
         raise ValueError("expected a weight of shape (num_embeddings, embedding_dim)")
     if not isinstance(input, np.ndarray) or input.dtype.kind not in "iu":
@@ -40,7 +49,11 @@ def _embedding(input: Any, weight: Array, padding_idx: int | None) -> Array:
 def _embedding_weight(
     g: Value, input: Value, shape: tuple[int, ...], padding_idx: int | None
 ) -> Value:
-    """Add each gradient to the row that its index picked."""
+    """Add each gradient to the row that its index picked: (..., dim) -> ``shape``.
+
+    Arrays, or tensors if the gradient is itself to be differentiated. The row of ``padding_idx``
+    gets nothing.
+    """
     index: Any = getattr(input, "_array", input)
     if padding_idx is not None:
         g = g * (index != padding_idx).astype(g.dtype)[..., None]  # (..., 1)

@@ -283,6 +283,20 @@ def _search(
     length_penalty: float,
     stop_tokens: list[int],
 ) -> list[Beam]:
+    """Return the ``num_beams`` best texts, the best one first: see `beam_search`.
+
+    A text that a stop token ends is kept, and followed no longer; those that are left at the end
+    count as ``max_new_tokens`` long.
+
+    Args:
+        reader: Scores what follows each text, and holds the cache, whose samples are reordered
+            as texts are chosen.
+        text: Where to start: (1, T).
+        max_new_tokens: How many tokens to add at most.
+        num_beams: How many texts are followed.
+        length_penalty: The power of the number of new tokens that log p is divided by.
+        stop_tokens: Tokens that end a text.
+    """
     ended: list[Beam] = []
     logs = np.zeros(1)  # of the probabilities of the texts that are followed
     for count in range(1, max_new_tokens + 1):

@@ -35,7 +35,13 @@ class LayerCache:
         self._keys = self._values = np.empty((0, 0, 0, 0), np.float32)
 
     def extend(self, key: Array, value: Array) -> tuple[Array, Array]:
-        """Add positions, and return the keys and values of all: see `append`."""
+        """Add positions behind those that there are, and return the keys and values of all.
+
+        What comes back are views of the cache's memory, which grows by `_make_room`.
+
+        Shape:
+            ``(N, heads, T, D), (N, heads, T, Dv) -> (N, heads, S, D), (N, heads, S, Dv)``
+        """
         start, stop = self.length, self.length + key.shape[2]
         if stop > self._keys.shape[2] or not start:
             self._make_room(key, value, stop)
@@ -184,7 +190,14 @@ def _cached_attention(
 def attend_one(
     qkv: Array, cache: LayerCache, num_heads: int, num_kv_heads: int, scale: float
 ) -> Array:
-    """Attend from one new position: all keys are before it, and no block is needed."""
+    """Attend from one new position, after adding its key and value to the cache.
+
+    All keys are before it, so there is nothing to hide, and no block is needed. Heads of the
+    query that come one after the other share one of the keys'.
+
+    Shape:
+        ``(N, 1, (num_heads + 2 num_kv_heads) D) -> (N, 1, num_heads D)``
+    """
     samples = len(qkv)
     heads = qkv.reshape((samples, num_heads + 2 * num_kv_heads, 1, -1))  # (N, heads, 1, D)
     keys, values = cache.extend(

@@ -226,7 +226,11 @@ class MultiheadAttention(Module):
                 )
 
     def _projections(self, inputs: list[tt_tensor.Tensor]) -> list[Tensor]:
-        """Return queries, keys and values: (N, length, heads * head_dim)."""
+        """Return queries, keys and values: (N, length, heads * head_dim).
+
+        Args:
+            inputs: What they are made of, (N, length, size) each; one stands for all three.
+        """
         kv_dim = self.num_kv_heads * self.head_dim
         sizes = [self.num_heads * self.head_dim, kv_dim, kv_dim]
         biases = [None] * 3 if self.in_proj_bias is None else list(self.in_proj_bias.split(sizes))

@@ -29,6 +29,7 @@ def _angles(length: int, dim: int, base: float) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=16)
 def _sinusoids(length: int, dim: int, base: float, dtype: np.dtype[Any]) -> Array:
+    """Return sines of the angles in even columns, cosines in odd ones: (length, dim), read-only."""
     angles = _angles(length, dim, base)
     table = np.empty((length, dim), dtype)
     table[:, 0::2] = np.sin(angles)
@@ -51,6 +52,11 @@ def _capacity(length: int) -> int:
 
 
 def _rotary(input: Array, offset: int, base: float, back: bool) -> Array:
+    """Turn the pairs (i, i + dim / 2) of position t by the angles of ``offset + t``, or back.
+
+    Raises:
+        ValueError: The input is not of shape (..., length, an even size) and floating-point.
+    """
     if input.ndim < 2 or input.shape[-1] % 2 or input.dtype.kind != "f":
         raise ValueError("expected a floating-point input of shape (..., length, an even size)")
     length, dim = input.shape[-2:]

@@ -38,7 +38,21 @@ def convolve(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """Return the convolution: (N, C, H, W), (O, C/groups, kh, kw) -> (N, O, Ho, Wo)."""
+    """Return the convolution: (N, C, H, W), (O, C/groups, kh, kw) -> (N, O, Ho, Wo).
+
+    Output channels come in as many groups as input channels, and each group reads its own; of
+    half precision the sums are made in single.
+
+    Args:
+        input: The images.
+        weight: The kernels.
+        bias: One number for each output channel, or None.
+        stride: Steps of the kernel, down and across.
+        padding: Zeros before and after, down and across; a negative number cuts, which the
+            phases of a transposed convolution ask for.
+        dilation: Steps between the weights of a kernel, down and across.
+        groups: How many there are.
+    """
     kernel: Any = weight.shape[2:]
     shape = output_shape(input.shape[2:], kernel, stride, padding, dilation)
     dtype = np.result_type(input, weight)
@@ -61,7 +75,17 @@ def convolve_weight(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """Return the gradient of the weight of a convolution, whose kernel has the size ``kernel``."""
+    """Return the gradient of the weight of a convolution: (O, C/groups, kh, kw).
+
+    Args:
+        grad: That of the output: (N, O, Ho, Wo).
+        input: What was convolved: (N, C, H, W).
+        kernel: Height and width of the kernel.
+        stride: As in `convolve`, and so are the rest.
+        padding: Margins, which may be negative.
+        dilation: Steps between weights.
+        groups: How many there are.
+    """
     shape = (grad.shape[1], input.shape[1] // groups, *kernel)
     dtype = np.result_type(grad, input)
     kind = _exact(dtype)
