@@ -128,8 +128,9 @@ def typecheck(session: nox.Session, part: str) -> None:
         return
     install(session, *ALL, *group("typecheck"), *group("nox"))
     session.run("mypy", cache, "noxfile.py", "tooling", *existing("tests"))
-    for folder in existing("testing", "benchmarks", "parity"):
+    for folder in existing("testing", "benchmarks", "parity", "learner"):
         session.run("mypy", cache, folder)
+    session.run("mypy", cache, "capstone/src", "capstone/tests")
     for milestone in MILESTONES:
         session.run("mypy", cache, *map(str, milestone.scripts.values()))
 
@@ -158,8 +159,11 @@ def deps(session: nox.Session, part: str) -> None:
 def run_tests(session: nox.Session, part: str, *, extras: bool = False) -> None:
     """Run the tests, docstrings and README of a package, or the tests of the workspace itself."""
     if part == WORKSPACE:
-        install(session, *ALL, *group("workspace"))
-        session.run("pytest", "tests", *session.posargs)
+        capstone = f"capstone @ {(ROOT / 'capstone').as_uri()}"
+        install(session, *ALL, capstone, *group("workspace"))
+        documents = ("--doctest-glob=*.md", "docs/modules", "capstone/README.md")
+        doctests = ("--doctest-modules", "--pyargs", "capstone")
+        session.run("pytest", "tests", "capstone/tests", *documents, *doctests, *session.posargs)
         return
     package = BY_NAME[part]
     install(session, package.complete if extras else part, *group("tests"))
@@ -246,6 +250,20 @@ for _version in PYTHONS:
     register_tests(_version)
 for _milestone in MILESTONES:
     register_milestone(_milestone)
+
+
+@nox.session(requires=["build"], default=False)
+def exercises(session: nox.Session) -> None:
+    """Check that a module's tests fail where, and only where, an exercise is missing."""
+    install(session, *ALL, *group("tests"))
+    session.run("python", "-m", "tooling.exercises", *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
+def learner(session: nox.Session) -> None:
+    """Play a learner who writes packages of her own and runs milestones on them."""
+    install(session, *ALL, *group("tests"), *group("nox"))
+    session.run("pytest", "learner", *session.posargs)
 
 
 # PyTorch comes by pip: uv does not read the configuration that points pip to a build for CPUs.

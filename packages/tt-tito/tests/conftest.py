@@ -1,4 +1,4 @@
-"""A checkout, distributions to find, a way to run `tito`, and a task to compete in."""
+"""A checkout, distributions, a way to run `tito`, a task to compete in, and a small course."""
 
 import hashlib
 import json
@@ -27,6 +27,9 @@ from tt_tito.benchmark import (
     write_submission,
 )
 from tt_tito.cli import main
+from tt_tito.course._curriculum import package_of
+from tt_tito.course._exercises import encode, fill, reference_body
+from tt_tito.course._workspace import Workspace
 
 BLOCK = """\
 # /// script
@@ -213,3 +216,132 @@ def put(edit: Edit) -> Put:
         edit(folder, lambda record: record["files"][kind].update(sha256=digest))
 
     return replace
+
+
+# --- A small course, a workspace in it, and a learner who writes her exercises -------------------
+
+Solve = Callable[..., None]
+
+MODULES = {
+    "02": ("tensor", ["tt-tensor"], ["tt_tensor.Tensor.__add__", "tt_tensor.scale"]),
+    "03": ("activations", ["tt-tensor", "tt-nn"], ["tt_tensor.relu", "tt_nn.ReLU.forward"]),
+    "04": ("layers", ["tt-nn"], ["tt_nn.Linear.forward"]),
+    "06": ("autograd", ["tt-autograd"], ["tt_autograd.grad"]),
+}
+SOURCES = {
+    "tt-tensor": {
+        "__init__.py": "from ._operators import Tensor as Tensor\n"
+        "from ._operators import scale as scale\nfrom ._relu import relu as relu\n",
+        "_operators.py": '''\
+"""Operators."""
+
+
+class Tensor:
+    """Values."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __add__(self, other):
+        """Add."""
+        # value by value
+        return Tensor([a + b for a, b in zip(self.values, other.values)])
+
+
+def scale(tensor, by):
+    """Multiply by a number."""
+    return Tensor([by * value for value in tensor.values])
+''',
+        "_relu.py": '''\
+"""Activations."""
+
+from ._operators import Tensor
+
+
+def relu(tensor):
+    """Cut off below zero."""
+    return Tensor([max(value, 0) for value in tensor.values])
+''',
+        "py.typed": "",
+    },
+    "tt-autograd": {
+        "__init__.py": '"""Gradients."""\n\n\ndef grad(f):\n    """Derive."""\n    return f.grad\n'
+    },
+    "tt-nn": {
+        "__init__.py": '''\
+"""Layers."""
+
+from tt_tensor import relu
+
+
+class ReLU:
+    """An activation."""
+
+    def forward(self, x):
+        """Apply it."""
+        return relu(x)
+
+
+class Linear:
+    """A line."""
+
+    def forward(self, x):
+        """Apply it."""
+        return x + x
+'''
+    },
+}
+NEEDS = {"tt-tensor": [], "tt-autograd": ["tt-tensor"], "tt-nn": ["tt-autograd"]}
+
+
+@pytest.fixture
+def course(root: Path, make_script: Callable[..., Path]) -> Path:
+    """A checkout with four modules in three packages, and a milestone."""
+    for package, files in SOURCES.items():
+        folder = root / "packages" / package
+        source = folder / "src" / package.replace("-", "_")
+        source.mkdir(parents=True)
+        for name, text in files.items():
+            (source / name).write_bytes(text.encode())
+        needs = json.dumps([f"{name}>=0.1" for name in NEEDS[package]])
+        project = f'[project]\nname = "{package}"\nversion = "0.1.0"\ndependencies = {needs}\n'
+        (folder / "pyproject.toml").write_text(project)
+        for name in ("README.md", "LICENSE", "CHANGELOG.md"):
+            (folder / name).write_text(f"The {name} of {package}.\n")
+        (folder / "tests").mkdir()
+        (folder / "tests" / "test_it.py").write_text("def test_it(): pass\n")
+        (source / "__pycache__").mkdir()
+        (source / "__pycache__" / "old.pyc").write_bytes(b"old")
+    (root / "curriculum.toml").write_text(
+        "".join(
+            f'[module.{number}]\nname = "{name}"\npackages = {packages}\n'
+            f'marker = "module_{number}"\nexercises = {exercises}\n\n'
+            for number, (name, packages, exercises) in MODULES.items()
+        )
+    )
+    make_script(
+        "from tt_autograd import grad\nfrom tt_nn import Linear\n",
+        needs='"tt-autograd>=0.1", "tt-nn>=0.1", "tt-tito>=0.1"',
+    )
+    return root
+
+
+@pytest.fixture
+def workspace(course: Path) -> Workspace:
+    """The workspace of that course, still empty."""
+    return Workspace.open(course)
+
+
+@pytest.fixture
+def solve() -> Solve:
+    """Write exercises as a learner does; by default with the course's code."""
+
+    def write(workspace: Workspace, *exercises: str, body: str | None = None) -> None:
+        for exercise in exercises:
+            folder = workspace.folder / package_of(exercise)
+            reference = workspace.root / "packages" / package_of(exercise)
+            new = reference_body(reference, exercise) if body is None else body
+            for file, text in fill(folder, exercise, new).items():
+                (folder / file).write_bytes(encode(text))
+
+    return write

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.module_01
+
+BROKEN_CHECK = "the check itself failed"
+
 Tito = Callable[..., tuple[int, str, str]]
 MakeDistribution = Callable[..., Path]
 
@@ -15,6 +19,7 @@ def test_every_part_has_a_line(tito: Tito) -> None:
     _, out, _ = tito("system", "doctor")
     for subject in ("Python", "NumPy", "BLAS", "tt-tito", "data home", "disk"):
         assert f" {subject}: " in " ".join(out.split())
+    assert BROKEN_CHECK not in out
     assert "\x1b" not in out  # no colour in a pipe
 
 
@@ -91,6 +96,7 @@ def test_without_numpy_it_says_so_and_goes_on() -> None:
     assert "error NumPy: cannot be imported" in " ".join(run.stdout.split())
     assert "force-reinstall numpy" in " ".join(run.stdout.split())
     assert "disk:" in run.stdout
+    assert BROKEN_CHECK not in " ".join(run.stdout.split())
 
 
 def test_a_data_home_that_is_a_file_is_an_error(
@@ -129,7 +135,9 @@ def test_a_check_that_fails_itself_is_a_finding(
         raise OSError("no such device")
 
     monkeypatch.setattr("shutil.disk_usage", broken)
-    assert "the check itself failed: OSError: no such device" in finding(tito, "disk")
+    out = " ".join(tito("system", "doctor")[1].split())
+    assert f"disk: {BROKEN_CHECK}: OSError: no such device" in out
+    assert out.count(BROKEN_CHECK) == 1
 
 
 def test_a_narrow_terminal_gets_narrow_lines(
@@ -138,13 +146,16 @@ def test_a_narrow_terminal_gets_narrow_lines(
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TT_DATA_HOME", "/data")
     _, out, _ = tito("system", "doctor")
+    assert BROKEN_CHECK not in " ".join(out.split())
     long = [line for line in out.splitlines() if len(line) > 40]
     assert all(len(line.split()) <= 2 for line in long)  # a single word, such as a path
 
 
 def finding(tito: Tito, subject: str) -> str:
     """The lines about a subject, as one."""
-    lines = tito("system", "doctor")[1].splitlines()
+    out = tito("system", "doctor")[1]
+    assert BROKEN_CHECK not in " ".join(out.split())
+    lines = out.splitlines()
     starts = [i for i, line in enumerate(lines) if line[:1].strip()]
     for start in starts:
         if lines[start][8:].startswith(f"{subject}:"):

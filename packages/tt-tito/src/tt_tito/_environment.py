@@ -28,7 +28,7 @@ class Blas:
 
 
 def blas_libraries() -> list[Blas]:
-    """List the BLAS libraries loaded in this process."""
+    """List the BLAS libraries loaded in this process, as threadpoolctl finds them."""
     libraries = []
     for entry in ThreadpoolController().info():
         if entry["user_api"] == "blas":
@@ -65,7 +65,11 @@ def available_cpus() -> int:
 
 
 def cpu_name() -> str:
-    """The name of the CPU, as exactly as the platform tells it."""
+    """The name of the CPU, as exactly as the platform tells it.
+
+    Linux has it in ``/proc/cpuinfo``, after ``model name`` and a colon; elsewhere it is
+    `platform.processor`, or where that says nothing `platform.machine`.
+    """
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -79,8 +83,9 @@ def describe_environment() -> dict[str, object]:
     """Describe what a run ran on, for its report.
 
     Returns:
-        ``python``, ``numpy``, ``blas``, ``threads``, ``cpu``, and ``packages`` with the version of
-        each installed ``tt-*``.
+        ``python`` and ``numpy``, their versions; ``blas``, the names of all that are loaded, or
+        ``"none found"``; ``threads``, those of large kernels; ``cpu``, its name and how many are
+        available (``"A CPU, 2 available"``); ``packages``, the version of each installed ``tt-*``.
 
     Example:
         >>> sorted(describe_environment())

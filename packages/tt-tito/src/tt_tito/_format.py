@@ -28,26 +28,45 @@ def in_words(name: str) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A time in the unit that suits it.
+    """A time to three digits, in the largest unit of which there is one: s, ms, µs or ns.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        The time in words; never with an exponent.
 
     Example:
-        >>> format_seconds(0.0000123), format_seconds(75.0)
-        ('12.3 µs', '75 s')
+        >>> format_seconds(0.0000123), format_seconds(75.0), format_seconds(0.9999)
+        ('12.3 µs', '75 s', '1 s')
     """
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+        if seconds >= ROUNDS_TO_ONE * scale:
+            return f"{_three_digits(seconds / scale)} {unit}"
+    return f"{_three_digits(seconds / 1e-9)} ns"
 
 
 def format_bytes(count: float) -> str:
-    """A size in memory in the unit that suits it.
+    """A size in memory to three digits, in the largest unit of which there is one: GB, MB, kB or B.
+
+    Args:
+        count: The bytes; a kB is 1000 of them.
+
+    Returns:
+        The size in words; never with an exponent.
 
     Example:
-        >>> format_bytes(512), format_bytes(2_500_000)
-        ('512 B', '2.5 MB')
+        >>> format_bytes(512), format_bytes(2_500_000), format_bytes(999_999)
+        ('512 B', '2.5 MB', '1 MB')
     """
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
+        if count >= ROUNDS_TO_ONE * scale:
+            return f"{_three_digits(count / scale)} {unit}"
     return f"{count:.0f} B"
+
+
+ROUNDS_TO_ONE = 0.9995  # from here on three digits show a unit as 1
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"

@@ -40,7 +40,15 @@ class Origin:
 
 
 def origin(distribution: Distribution) -> Origin:
-    """Tell where a distribution came from, by its ``direct_url.json`` (PEP 610)."""
+    """Tell where a distribution came from, by its ``direct_url.json`` (PEP 610).
+
+    Without one it came ``"from a package index"``. Else ``url`` says where ``"from"``: of a file
+    its path, of anything else the whole address; and a folder may be ``"editable, in"`` there.
+
+    Returns:
+        The origin; of a record that is no JSON of that form the text
+        ``"its direct_url.json is damaged, so its origin is unknown"``, and not ``known``.
+    """
     record = distribution.read_text("direct_url.json")
     if record is None:
         return Origin("from a package index")

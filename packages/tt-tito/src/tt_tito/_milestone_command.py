@@ -26,7 +26,13 @@ def main(argv: Sequence[str]) -> int:
     entry = find(root, options.number)
     if options.action == "info":
         return explain(entry)
-    return run(entry, options.flags)
+    flags = [flag for flag in options.flags if flag != "--mine"]  # it may stand after the number
+    if options.mine or len(flags) < len(options.flags):
+        from .course._mine import run_mine
+        from .course._workspace import Workspace
+
+        return run_mine(Workspace.open(root, options.workspace), entry, *chosen(entry, flags))
+    return run(entry, flags)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", help="the checkout; by default the one that the current folder is in"
     )
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        metavar="FOLDER",
+        help="your packages; by default the folder 'workspace' of the checkout",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the milestones, and which of them can run here")
     info = actions.add_parser("info", help="what a milestone is about and what it needs")
@@ -44,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="run a milestone's scripts in this environment",
         description="Run the scripts of a milestone in this environment, one after the other, "
-        "with the flags given. Name one of them after the number to run that one alone.",
+        "with the flags given. Name one of them after the number to run that one alone. With "
+        "--mine they run in a clean environment with just what they need: your packages where you "
+        "have them in your workspace, the course's elsewhere.",
     )
+    runner.add_argument("--mine", action="store_true", help="run them on your own packages")
     runner.add_argument("number", metavar="NN", help="the milestone's number, such as 01")
     runner.add_argument(
         "flags", nargs=argparse.REMAINDER, metavar="[SCRIPT] [FLAGS]", help="passed to the script"
@@ -100,6 +115,22 @@ def run(entry: Entry, arguments: Sequence[str]) -> int:
 
     Of several, one whose data cannot be had is skipped, and the verdict is that of the others.
     """
+    paths, flags = chosen(entry, arguments)
+    for path in paths:
+        require(entry, read_script(path))
+    return max(run_script(path, flags, skip=len(paths) > 1) for path in paths)
+
+
+def chosen(entry: Entry, arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Split what stands after a milestone's number into the scripts to run and their flags.
+
+    Args:
+        entry: The milestone.
+        arguments: The name of one of its scripts, if only that is to run, and flags.
+
+    Raises:
+        TitoError: If it has no such script, or none at all.
+    """
     paths = list(entry.scripts)
     flags = list(arguments)
     if flags and not flags[0].startswith("-"):
@@ -113,9 +144,7 @@ def run(entry: Entry, arguments: Sequence[str]) -> int:
             )
     if not paths:
         raise TitoError(f"Milestone {entry.number} has no scripts.")
-    for path in paths:
-        require(entry, read_script(path))
-    return max(run_script(path, flags, skip=len(paths) > 1) for path in paths)
+    return paths, flags
 
 
 def require(entry: Entry, script: Script) -> None:
