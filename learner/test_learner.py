@@ -15,7 +15,7 @@ import pytest
 
 from tt_tito.course._curriculum import package_folder, package_of
 from tt_tito.course._exercises import encode, fill, locate, reference_body
-from tt_tito.course._workspace import Workspace
+from tt_tito.workspace._workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 FIRST, *OTHERS = MODULES = ("02", "03", "04", "05", "06")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tt_tito.course._curriculum import package_folder, package_of
 from tt_tito.course._exercises import encode, fill, is_blank, reference_body
-from tt_tito.course._workspace import Workspace
+from tt_tito.workspace._workspace import Workspace
 
 
 def test_all_modules_started_in_turn_and_solved_are_the_course_again(

@@ -29,7 +29,7 @@ from tt_tito.benchmark import (
 from tt_tito.cli import main
 from tt_tito.course._curriculum import package_of
 from tt_tito.course._exercises import encode, fill, reference_body
-from tt_tito.course._workspace import Workspace
+from tt_tito.workspace._workspace import Workspace
 
 BLOCK = """\
 # /// script

@@ -33,14 +33,14 @@ class Listing:
 OWN = {
     name: Listing(EntryPoint(name, f"tt_tito.{module}:main", GROUP), text)
     for name, module, text in (
-        ("benchmark", "_benchmark_command", "compete in TinyMLPerf, and verify submissions"),
-        ("checkpoint", "_checkpoint_command", "see where you stand in the course"),
-        ("grade", "_grade_command", "run many learners' tests and milestones again"),
-        ("leaderboard", "_leaderboard_command", "keep and show results that were verified here"),
-        ("milestone", "_milestone_command", "list, explain and run the milestones"),
-        ("module", "_module_command", "write the course's modules yourself"),
-        ("release", "_release_command", "make the archive that students get for a module"),
-        ("system", "_system_command", "check this machine and the installed packages"),
+        ("benchmark", "commands.benchmark", "compete in TinyMLPerf, and verify submissions"),
+        ("checkpoint", "commands.checkpoint", "see where you stand in the course"),
+        ("grade", "commands.grade", "run many learners' tests and milestones again"),
+        ("leaderboard", "commands.leaderboard", "keep and show results that were verified here"),
+        ("milestone", "commands.milestone", "list, explain and run the milestones"),
+        ("module", "commands.module", "write the course's modules yourself"),
+        ("release", "commands.release", "make the archive that students get for a module"),
+        ("system", "commands.system", "check this machine and the installed packages"),
     )
 }
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tt_tito._benchmark_command import EVENTS as NAMED
 from tt_tito.benchmark import EVENTS, TASKS, check_model
+from tt_tito.commands.benchmark import EVENTS as NAMED
 
 pytestmark = pytest.mark.module_19
 

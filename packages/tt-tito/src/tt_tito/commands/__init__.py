@@ -1,0 +1,1 @@
+"""The commands of `tito`, each imported when it is called."""

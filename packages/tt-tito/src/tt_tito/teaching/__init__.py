@@ -1,0 +1,1 @@
+"""For teachers: grading code that nobody trusts, and what students start from."""

@@ -1,0 +1,272 @@
+"""A learner's workspace as it is handed in: read once, into memory, before anything of it runs.
+
+Only the Python files of her packages' source count. Whatever else stands there (tests, settings of
+pytest, a pyproject.toml, compiled files) is left aside and named, and the course's takes its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tt_tito._errors import TitoError
+from tt_tito.course._curriculum import Curriculum, package_folder, package_of
+from tt_tito.course._exercises import reference_body
+from tt_tito.trial._untrusted import read_regular
+from tt_tito.workspace._state import DamagedStateError, State, parse_state
+
+FILE_SIZE = 1 << 20  # bytes of one file; the course's largest has a tenth of it
+TOTAL_SIZE = 16 << 20
+FILES = 2000
+USUAL = ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "src")
+CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".DS_Store", ".hypothesis")
+
+
+class RefusedError(ValueError):
+    """A submission that cannot be taken; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a learner handed in.
+
+    Attributes:
+        name: How she is called in the results.
+        folder: Where it was read.
+        packages: The Python files of each package of hers: by path in ``src``, their bytes.
+        state: What her workspace has recorded; None if there is no record that can be read.
+        started: The numbers of the modules that she started, as her record has it; where there is
+            none, those of which an exercise is not as the course has it.
+        notes: What was left aside, in words.
+    """
+
+    name: str
+    folder: Path
+    packages: Mapping[str, Mapping[str, bytes]]
+    state: State | None
+    started: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Name learners by their folders: by as many of the last parts as tell them apart.
+
+    Args:
+        folders: The folders.
+
+    Example:
+        >>> names([Path("term/ada"), Path("term/emmy")])
+        ['ada', 'emmy']
+        >>> names([Path("ada/workspace"), Path("emmy/workspace")])
+        ['ada/workspace', 'emmy/workspace']
+    """
+    parts = [folder.absolute().parts for folder in folders]
+    found = []
+    for own in parts:
+        length = 1
+        while length < len(own) and sum(own[-length:] == other[-length:] for other in parts) > 1:
+            length += 1
+        found.append("/".join(own[-length:]))
+    return found
+
+
+def read_submission(name: str, folder: Path, curriculum: Curriculum) -> Submission:
+    """Read what a learner handed in.
+
+    Args:
+        name: How she is called.
+        folder: Her workspace, or a folder with ``workspace`` in it.
+        curriculum: The course.
+
+    Raises:
+        RefusedError: There is no package of the course in it, a link, or too much.
+    """
+    known = dict.fromkeys(package for module in curriculum.modules for package in module.packages)
+    if not any((folder / package).is_dir() for package in known):
+        folder = folder / "workspace"
+    own = [package for package in known if (folder / package).is_dir()]
+    if not own:
+        raise RefusedError("There is no package of the course in it.")
+    notes: list[str] = []
+    packages = {}
+    for package in own:
+        packages[package] = _read_package(folder / package, curriculum, package, notes)
+    sizes = [len(content) for files in packages.values() for content in files.values()]
+    if sum(sizes) > TOTAL_SIZE or len(sizes) > FILES:
+        raise RefusedError(
+            f"It has {len(sizes)} files of {sum(sizes):,} bytes together; {FILES} files and "
+            f"{TOTAL_SIZE:,} bytes are allowed."
+        )
+    state = _read_state(folder, notes)
+    numbers = _touched_modules(folder, own, curriculum) if state is None else state.modules
+    started = tuple(module.number for module in curriculum.modules if module.number in numbers)
+    return Submission(name, folder, packages, state, started, tuple(notes))
+
+
+def lay_out(submission: Submission, root: Path, into: Path) -> dict[str, Path]:
+    """Write the packages of a learner to a folder, each with the course's files around her code.
+
+    Args:
+        submission: What she handed in.
+        root: The checkout.
+        into: An empty folder.
+
+    Returns:
+        The folder of each package, by name.
+    """
+    folders = {}
+    for package, files in submission.packages.items():
+        ours, hers = package_folder(root, package), into / package
+        hers.mkdir(parents=True)
+        for name in USUAL:
+            if (ours / name).is_file():
+                shutil.copyfile(ours / name, hers / name)
+        for path in _files(ours / "src"):
+            if path.suffix != ".py":
+                _write(hers / path.relative_to(ours), path.read_bytes())
+        for relative, content in files.items():
+            _write(hers / "src" / relative, content)
+        folders[package] = hers
+    return folders
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _touched_modules(
+    folder: Path, packages: Collection[str], curriculum: Curriculum
+) -> frozenset[str]:
+    return frozenset(
+        module.number
+        for module in curriculum.modules
+        if all(package in packages for package in module.packages)
+        and any(_touched(folder, curriculum.root, exercise) for exercise in module.exercises)
+    )
+
+
+def _touched(folder: Path, root: Path, exercise: str) -> bool:
+    """Whether an exercise is not as the course has it: blank, hers, or gone."""
+    package = package_of(exercise)
+    ours = reference_body(package_folder(root, package), exercise)
+    try:
+        return reference_body(folder / package, exercise) != ours
+    except (TitoError, RecursionError, MemoryError):
+        return True
+
+
+def _read_package(
+    folder: Path, curriculum: Curriculum, package: str, notes: list[str]
+) -> dict[str, bytes]:
+    """Read the Python files of a package's source, and note what else there is."""
+    if folder.is_symlink():
+        raise RefusedError(f"{package} is a link. A submission consists of files of its own.")
+    ours = package_folder(curriculum.root, package)
+    aside = [
+        entry.name
+        for entry in sorted(folder.iterdir())
+        if entry.name not in (*USUAL, *CACHES) and not (ours / entry.name).is_file()
+    ]
+    for name in ("pyproject.toml",):
+        if not _same(folder / name, ours / name):
+            aside.append(f"{name}, which is not the course's")
+    files = {}
+    module = package.replace("-", "_")
+    for path in _files(folder / "src"):
+        relative = PurePosixPath(path.relative_to(folder / "src").as_posix())
+        if relative.parts[0] == module and path.suffix == ".py":
+            files[str(relative)] = _read(path, f"{package}/src/{relative}")
+        elif not _same(path, ours / "src" / relative):
+            aside.append(f"src/{relative}")
+    if aside:
+        shown = ", ".join(aside[:5]) + (f" and {len(aside) - 5} more" if len(aside) > 5 else "")
+        notes.append(f"Left aside in {package}: {shown}.")
+    return files
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, except caches.
+
+    Raises:
+        RefusedError: There is a link, a device or the like, or far too much.
+    """
+    count = 0
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            count += 1
+            path = Path(entry.path)
+            if entry.name in CACHES or path.suffix == ".pyc":
+                continue
+            if count > 2 * FILES:
+                raise RefusedError(f"It has more than {2 * FILES} files.")
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append(path)
+            elif stat.S_ISREG(mode):
+                yield path
+            else:
+                raise RefusedError(
+                    f"{path.name} is a link or a device. A submission consists of files of its own."
+                )
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return read_regular(path, FILE_SIZE)
+    except OSError as error:
+        raise RefusedError(f"{name} cannot be read ({error.strerror}).") from error
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two files hold the same, or the first is not there."""
+    if not path.exists():
+        return True
+    if path.is_symlink() or not path.is_file() or not other.is_file():
+        return False
+    return path.stat().st_size == other.stat().st_size and path.read_bytes() == other.read_bytes()
+
+
+def _read_state(folder: Path, notes: list[str]) -> State | None:
+    path = folder / ".tito" / "state.json"
+    if not os.path.lexists(path):
+        return None
+    try:
+        if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+            raise DamagedStateError("it is no file of its own")
+        return parse_state(_read(path, ".tito/state.json"))
+    except (DamagedStateError, RefusedError, OSError) as error:
+        notes.append(f"Her record of what she completed cannot be used: {error}.")
+        return None
+
+
+def read_all(
+    folders: Iterable[Path], curriculum: Curriculum
+) -> tuple[list[Submission], dict[str, tuple[Path, str]]]:
+    """Read all submissions before anything runs.
+
+    Args:
+        folders: The learners' folders.
+        curriculum: The course.
+
+    Returns:
+        Those that could be read, and for each other, by name, its folder and why not.
+    """
+    folders = list(folders)
+    taken, refused = [], {}
+    for name, folder in zip(names(folders), folders, strict=True):
+        try:
+            taken.append(read_submission(name, folder, curriculum))
+        except RefusedError as error:
+            refused[name] = (folder, str(error))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            refused[name] = (folder, f"{error.filename or folder} cannot be read: {reason}.")
+    return taken, refused

@@ -1,0 +1,1 @@
+"""Her code on trial: built, installed in a clean environment, tested and run there."""
