@@ -161,9 +161,9 @@ def run_tests(session: nox.Session, part: str, *, extras: bool = False) -> None:
     if part == WORKSPACE:
         capstone = f"capstone @ {(ROOT / 'capstone').as_uri()}"
         install(session, *ALL, capstone, *group("workspace"))
-        documents = ("--doctest-glob=*.md", "docs/modules", "capstone/README.md")
-        doctests = ("--doctest-modules", "--pyargs", "capstone")
-        session.run("pytest", "tests", "capstone/tests", *documents, *doctests, *session.posargs)
+        examples = ("--doctest-modules", "--doctest-glob=*.md", "--pyargs", "capstone")
+        places = ("tests", "docs/modules", "capstone/tests", "capstone/README.md")
+        session.run("pytest", *places, *examples, *session.posargs)
         return
     package = BY_NAME[part]
     install(session, package.complete if extras else part, *group("tests"))

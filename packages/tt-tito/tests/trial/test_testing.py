@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tt_tito._errors import TitoError
-from tt_tito.course import _process
 from tt_tito.course._curriculum import read_curriculum
+from tt_tito.trial import _process
 from tt_tito.trial._outcome import Outcome, Value, print_outcome
 from tt_tito.trial._process import Ended, clean_environment, foreground, launch
 from tt_tito.trial._testing import requirements_of_tests, run_tests

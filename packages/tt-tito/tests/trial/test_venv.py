@@ -12,7 +12,7 @@ import pytest
 
 from tooling.index import served, write_index
 from tt_tito._errors import TitoError
-from tt_tito.course import _venv
+from tt_tito.trial import _venv
 from tt_tito.trial._venv import Venv, difference, environment, stranger
 from wheel_files import make_wheel
 

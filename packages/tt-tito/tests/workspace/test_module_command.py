@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tt_tito.course import _testing
+from tt_tito.trial import _testing
 from tt_tito.trial._outcome import Failure, Outcome
 from tt_tito.workspace._workspace import Workspace
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tt_tito import TitoError
-from tt_tito.course import _state
+from tt_tito.workspace import _state
 from tt_tito.workspace._fingerprint import Fingerprint
 from tt_tito.workspace._state import (
     DamagedStateError,
