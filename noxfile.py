@@ -52,9 +52,11 @@ BY_NAME = {package.name: package for package in PACKAGES}
 ALL = tuple(BY_NAME)
 COMPLETE = tuple(package.complete for package in PACKAGES)
 WITH_EXTRAS = [package.name for package in PACKAGES if package.extras]
-WORKSPACE = "workspace"  # the part of the repository that is in no package
+CAPSTONE = "capstone"  # a project on the packages, which is none of them
+WORKSPACE = "workspace"  # the part of the repository that is in no project
+PARTS = [*ALL, CAPSTONE, WORKSPACE]
 
-each_part = nox.parametrize("part", [*ALL, WORKSPACE], ids=[*ALL, WORKSPACE])
+each_part = nox.parametrize("part", PARTS, ids=PARTS)
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -67,6 +69,11 @@ def install(session: nox.Session, *requirements: str) -> None:
     ours = [name for name in map(requirement_name, requirements) if name in BY_NAME]
     session.install("-c", str(CONSTRAINTS), *requirements)
     prove(session, "dist", *ours)
+
+
+def capstone() -> str:
+    """Return the requirement that brings the capstone's template."""
+    return f"{CAPSTONE} @ {(ROOT / CAPSTONE).as_uri()}"
 
 
 def existing(*paths: str) -> list[str]:
@@ -126,11 +133,14 @@ def typecheck(session: nox.Session, part: str) -> None:
         install(session, part, *group("typecheck"))
         session.run("mypy", cache, *existing(f"packages/{part}/src", f"packages/{part}/tests"))
         return
+    if part == CAPSTONE:
+        install(session, capstone(), *group("typecheck"))
+        session.run("mypy", cache, "capstone/src", "capstone/tests")
+        return
     install(session, *ALL, *group("typecheck"), *group("nox"))
     session.run("mypy", cache, "noxfile.py", "tooling", *existing("tests"))
     for folder in existing("testing", "benchmarks", "parity", "learner"):
         session.run("mypy", cache, folder)
-    session.run("mypy", cache, "capstone/src", "capstone/tests")
     for milestone in MILESTONES:
         session.run("mypy", cache, *map(str, milestone.scripts.values()))
 
@@ -145,6 +155,10 @@ def deps(session: nox.Session, part: str) -> None:
         project = f"packages/{part}"
         session.run("deptry", f"{project}/src", "--config", f"{project}/pyproject.toml")
         errors = upward_imports(PACKAGES, package)
+    elif part == CAPSTONE:
+        install(session, capstone(), *group("deps"))
+        session.run("deptry", "capstone/src", "--config", "capstone/pyproject.toml")
+        errors = []
     else:
         errors = [
             error
@@ -159,17 +173,21 @@ def deps(session: nox.Session, part: str) -> None:
 def run_tests(session: nox.Session, part: str, *, extras: bool = False) -> None:
     """Run the tests, docstrings and README of a package, or the tests of the workspace itself."""
     if part == WORKSPACE:
-        capstone = f"capstone @ {(ROOT / 'capstone').as_uri()}"
-        install(session, *ALL, capstone, *group("workspace"))
-        examples = ("--doctest-modules", "--doctest-glob=*.md", "--pyargs", "capstone")
-        places = ("tests", "docs/modules", "capstone/tests", "capstone/README.md")
-        session.run("pytest", *places, *examples, *session.posargs)
+        install(session, *ALL, *group("workspace"))
+        session.run("pytest", "tests", "docs/modules", "--doctest-glob=*.md", *session.posargs)
+        return
+    examples = ("--doctest-modules", "--doctest-glob=README.md", "--pyargs")
+    if part == CAPSTONE:
+        install(session, capstone(), *group("tests"))
+        with session.chdir(CAPSTONE):  # a project with settings of its own
+            session.run("pytest", "tests", *examples, CAPSTONE, "README.md", *session.posargs)
         return
     package = BY_NAME[part]
     install(session, package.complete if extras else part, *group("tests"))
-    doctests = ("--doctest-modules", "--doctest-glob=README.md", "--pyargs", package.module)
     folder = f"packages/{part}"
-    session.run("pytest", f"{folder}/tests", *doctests, f"{folder}/README.md", *session.posargs)
+    places = (package.module, f"{folder}/README.md")
+    elsewhere = ("-m", "not environments")  # these are the session `learner`'s
+    session.run("pytest", f"{folder}/tests", *elsewhere, *examples, *places, *session.posargs)
 
 
 @nox.session(requires=["build"])
@@ -261,8 +279,9 @@ def exercises(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False)
 def learner(session: nox.Session) -> None:
-    """Play a learner who writes packages of her own and runs milestones on them."""
+    """Make environments for packages of a learner's own: test them, run milestones on them."""
     install(session, *ALL, *group("tests"), *group("nox"))
+    session.run("pytest", "-m", "environments", "packages/tt-tito/tests/trial", *session.posargs)
     session.run("pytest", "learner", *session.posargs)
 
 

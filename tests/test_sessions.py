@@ -83,6 +83,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Pat
         project = PROJECT.format(name=name, dependencies=json.dumps(requires))
         files[f"packages/{name}/pyproject.toml"] = project
         files[f"packages/{name}/src/{module}/__init__.py"] = ""
+    files["capstone/pyproject.toml"] = PROJECT.format(name="capstone", dependencies='["tt-nn"]')
+    files["capstone/src/capstone/__init__.py"] = ""
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text, encoding="utf-8")
@@ -143,14 +145,19 @@ def test_no_session_installs_a_hostile_package(
     assert {name: versions for name, versions in found.items() if versions} == {
         ".venv-dev": both,
         "bench": both,
+        "deps-capstone": both,
         "deps-tt-nn": both,
         "deps-tt-tensor": lower,
+        "exercises": both,
+        "learner": both,
         "milestone_01": both,
         "parity": both,
         "seeds_01": both,
+        "tests-capstone": both,
         "tests-tt-nn": both,
         "tests-tt-tensor": lower,
         "tests-workspace": both,
+        "typecheck-capstone": both,
         "typecheck-tt-nn": both,
         "typecheck-tt-tensor": lower,
         "typecheck-workspace": both,

@@ -10,6 +10,8 @@ from tt_tito._errors import TitoError
 from tt_tito.trial._milestones import report_folder, requirements_of
 from tt_tito.workspace._workspace import Workspace
 
+pytestmark = pytest.mark.environments
+
 Tito = Callable[..., tuple[int, str, str]]
 MakeScript = Callable[..., Path]
 Solve = Callable[..., None]

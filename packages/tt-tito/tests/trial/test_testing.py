@@ -24,6 +24,8 @@ from tt_tito.trial._process import Ended, clean_environment, foreground, launch
 from tt_tito.trial._testing import requirements_of_tests, run_tests
 from tt_tito.trial._venv import Source, Venv
 
+pytestmark = pytest.mark.environments
+
 PROJECT = """\
 [dependency-groups]
 tests = ["pytest>=9", "pytest-cov>=7", "hypothesis"]

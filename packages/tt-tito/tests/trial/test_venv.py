@@ -16,6 +16,8 @@ from tt_tito.trial import _venv
 from tt_tito.trial._venv import Venv, difference, environment, stranger
 from wheel_files import make_wheel
 
+pytestmark = pytest.mark.environments
+
 HIGHER = "0.1.99"
 
 
