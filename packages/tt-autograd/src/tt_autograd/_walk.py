@@ -25,7 +25,17 @@ Target = Node | Leaf
 
 
 def unbroadcast(g: Value, shape: tuple[int, ...], name: str) -> Value:
-    """Sum a gradient over the dimensions along which its value was stretched."""
+    """Sum a gradient over the dimensions along which its value was stretched.
+
+    Args:
+        g: The gradient: an array, or a tensor when it is itself to be differentiated.
+        shape: The shape of the value, which the result has.
+        name: The name of the op that the gradient is from.
+
+    Raises:
+        RuntimeError: No stretching of ``shape`` gives that of ``g``, as in ``"the derivative of mul
+            gave a gradient of shape (5, 5) for an input of shape (3,)"``.
+    """
     full = g.shape
     extra = len(full) - len(shape)
     if extra == 1 and len(full) == 2 and full[1:] == shape and type(g) is np.ndarray:

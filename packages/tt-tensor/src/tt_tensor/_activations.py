@@ -24,7 +24,7 @@ def _real(input: Array) -> Array:
 
 
 def _relu(input: Array) -> Array:
-    """Return ``max(x, 0)`` in the dtype of ``x``."""
+    """Return ``max(x, 0)`` in the dtype of ``x``; bools count as int64. Of NaN, NaN."""
     return np.maximum(input, 0)
 
 

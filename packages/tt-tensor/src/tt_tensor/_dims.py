@@ -80,9 +80,21 @@ def as_int(name: str, what: str, value: object) -> int:
 def wrap_one_dim(name: str, dim: Dims, shape: tuple[int, ...]) -> int:
     """Return ``dim`` counted from the front.
 
+    Of a shape without dimensions 0 and -1 are accepted, as if there were one.
+
+    Args:
+        name: The function's name, for errors.
+        dim: The dimension, counted from either end.
+        shape: The shape that it is one of.
+
     Raises:
-        TypeError: ``dim`` is not an integer.
-        IndexError: ``dim`` is out of range.
+        TypeError: ``dim`` is not an integer; `as_int` says so.
+        IndexError: ``dim`` is out of range; the error says what is in range, as in ``"sum: dim 3 is
+            out of range for shape (4, 5, 6); expected -3 to 2"``.
+
+    Example:
+        >>> wrap_one_dim("sum", -1, (4, 5, 6)), wrap_one_dim("sum", -1, ())
+        (2, 0)
     """
     index = as_int(name, "dim", dim)
     ndim = len(shape)

@@ -235,7 +235,17 @@ def binary(name: str, forward: Callable[..., Any]) -> Op:
 
 
 def explain_broadcast(*inputs: Any, **_: Any) -> str | None:
-    """Say which dimension keeps shapes from broadcasting; None if that is not the trouble."""
+    """Say which dimension keeps shapes from broadcasting; None if that is not the trouble.
+
+    It is the first one, counted from the end; its sizes other than 1 are named in ascending order,
+    the shapes in the order of the inputs. Of shapes (5, 2, 3) and (4, 1, 1) it says ``"shapes
+    (5, 2, 3) and (4, 1, 1) do not broadcast: counted from the end, dimension -3 is 4 and 5, and
+    only sizes of 1 stretch"``.
+
+    Args:
+        *inputs: Arrays or numbers, two or more.
+        **_: Parameters of the op, which do not matter.
+    """
     shapes = [np.shape(value) for value in inputs]
     for depth in range(1, max(map(len, shapes)) + 1):
         sizes = {shape[-depth] for shape in shapes if len(shape) >= depth} - {1}

@@ -114,7 +114,8 @@ def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
 
     Raises:
         IndexError: A dimension is out of range.
-        ValueError: ``start_dim`` comes after ``end_dim``.
+        ValueError: ``start_dim`` comes after ``end_dim``; the error names both as they were given,
+            as in ``"flatten: start_dim 2 comes after end_dim 1"``.
 
     Example:
         >>> import tt_tensor as tt

@@ -67,8 +67,9 @@ def available_cpus() -> int:
 def cpu_name() -> str:
     """The name of the CPU, as exactly as the platform tells it.
 
-    Linux has it in ``/proc/cpuinfo``, after ``model name`` and a colon; elsewhere it is
-    `platform.processor`, or where that says nothing `platform.machine`.
+    Linux has it in the file ``/proc/cpuinfo``, after the first ``model name`` and a colon. Where
+    that file cannot be opened or names none, it is `platform.processor`, or where that says nothing
+    `platform.machine`. What decides is whether the file opens, not the name of the platform.
     """
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

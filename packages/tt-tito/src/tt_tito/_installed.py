@@ -15,7 +15,9 @@ from packaging.utils import canonicalize_name
 def tt_distributions() -> list[Distribution]:
     """List the installed distributions whose name starts with ``tt-``, by name.
 
-    One whose metadata was damaged has no name and is not among them.
+    A name counts as `canonicalize_name` writes it: ``TT_Nn`` is ``tt-nn`` (PEP 503). Of two with
+    one name the first on the path is listed, which is the one that is imported. One whose metadata
+    was damaged has no name and is not among them.
     """
     found: dict[str, Distribution] = {}
     for distribution in distributions():

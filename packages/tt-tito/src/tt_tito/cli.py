@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TitoError as error:
         print_error("tito", str(error))
         return 2
-    except KeyboardInterrupt:
-        print_error("tito", "Interrupted.")
+    except KeyboardInterrupt as interrupt:
+        print_error("tito", str(interrupt) or "Interrupted.")
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

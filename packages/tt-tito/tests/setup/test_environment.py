@@ -1,11 +1,15 @@
 """What this machine is, and what a run ran on."""
 
+import builtins
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,9 +41,25 @@ def test_where_no_one_says_what_may_be_used_all_cpus_count(
     assert available_cpus() == cpus
 
 
-def test_the_cpu_has_the_name_that_the_machine_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "processor\t: 0\nmodel name\t: A Fast One: 3 GHz\nflags\t: fpu\nmodel name\t: Another\n"
-    monkeypatch.setattr("pathlib.Path.read_text", lambda path, **_: told)
+@pytest.fixture
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that is opened in place of /proc/cpuinfo, by open or a method of Path; none yet."""
+    there, real = tmp_path / "cpuinfo", open
+
+    def opened(file: Any, *arguments: Any, **options: Any) -> Any:
+        # pathlib may open what it was given as a path or as its text.
+        file = there if str(file) == "/proc/cpuinfo" else file
+        return real(file, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", opened)
+    monkeypatch.setattr(io, "open", opened)  # of pathlib
+    return there
+
+
+def test_the_cpu_has_the_name_that_the_machine_tells(cpuinfo: Path) -> None:
+    cpuinfo.write_text(
+        "processor\t: 0\nmodel name\t: A Fast One: 3 GHz\nflags\t: fpu\nmodel name\t: Another\n"
+    )
     assert cpu_name() == "A Fast One: 3 GHz"
 
 
@@ -47,12 +67,9 @@ def test_the_cpu_has_the_name_that_the_machine_tells(monkeypatch: pytest.MonkeyP
     ("processor", "machine", "name"), [("arm64e", "arm64", "arm64e"), ("", "arm64", "arm64")]
 )
 def test_without_proc_the_platform_names_the_cpu(
-    monkeypatch: pytest.MonkeyPatch, processor: str, machine: str, name: str
+    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch, processor: str, machine: str, name: str
 ) -> None:
-    def absent(path: object, **_: object) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr("pathlib.Path.read_text", absent)
+    assert not cpuinfo.exists()
     monkeypatch.setattr(platform, "processor", lambda: processor)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert cpu_name() == name

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -119,6 +122,26 @@ STOPPED = {
         """,
         "wrote more than 8 MiB to the disk",
     ),
+    "fills the disk with empty files and folders": (
+        """
+        import os
+        for number in range(2000):
+            os.mkdir(str(number))
+            open(f'{number}/empty', 'w').close()
+        while True: os.sched_yield()
+        """,
+        "wrote more than 8 MiB to the disk",
+    ),
+    "makes folders in folders": (
+        """
+        import os
+        for _ in range(1000):
+            os.mkdir('a' * 100)
+            os.chdir('a' * 100)
+        while True: os.sched_yield()
+        """,
+        "made folders too deep to be measured",
+    ),
     "fills the disk with files that no folder shows": (
         """
         import os, time
@@ -231,6 +254,55 @@ def test_what_is_outside_cannot_be_reached(folder: Path, program: str, error: st
     assert (ended.code, ended.reason) == (1, None)
     assert error in ended.output
     assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(not namespaces_work(), reason="this system lets its users make no namespaces")
+def test_a_program_outside_is_not_reached_by_its_socket(folder: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory() as place,  # the names of sockets are short
+        socket.socket(socket.AF_UNIX) as server,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        name = str(Path(place, "server"))
+        server.bind(name)
+        server.listen()
+        client.connect(name)
+        program = f"import socket; socket.socket(socket.AF_UNIX).connect({name!r})"
+        ended = Guard(LIMITS, namespaces=True)(
+            command(program), folder=folder, environment=os.environ
+        )
+    assert (ended.code, ended.reason) == (1, None)
+    assert "Connection refused" in ended.output
+
+
+@linux
+@pytest.mark.skipif(not namespaces_work(), reason="this system lets its users make no namespaces")
+def test_shared_memory_does_not_outlive_it(folder: Path) -> None:
+    segments = Path("/proc/sysvipc/shm")
+    program = """
+        import ctypes
+        print(ctypes.CDLL(None).shmget(0x7474, 4096, 0o1600) >= 0)
+    """
+    ended = Guard(LIMITS, namespaces=True)(command(program), folder=folder, environment=os.environ)
+    assert (ended.code, ended.output) == (0, "True\n")
+    assert not [line for line in segments.read_text().splitlines() if line.split()[0] == "29812"]
+
+
+@linux
+def test_a_chain_of_folders_can_be_removed(run: Run, folder: Path) -> None:
+    program = """
+        import os
+        for _ in range(1200):
+            os.mkdir('a')
+            os.chdir('a')
+        open('file', 'w').close()
+        os.chmod('.', 0)
+    """
+    ended = run(program, limits=replace(LIMITS, disk=64 << 20))
+    assert ended.reason in (None, "made folders too deep to be measured")
+    assert len(list(folder.iterdir())) > 3  # with its home and its folder for temporary files
+    shutil.rmtree(folder)
+    assert not folder.exists()
 
 
 def test_a_server_of_its_own_and_locks_are_not_taken_away(run: Run) -> None:

@@ -174,6 +174,47 @@ def test_another_workspace_may_be_named(
     assert "tt-nn        0.1.0  yours" in out
 
 
+def test_the_places_may_stand_after_the_number(
+    tito: Tito, workspace: Workspace, make_script: MakeScript, here: Path
+) -> None:
+    make_script(BODY, needs=NEEDS)
+    places = ("--workspace", str(here / "other"), "--root", str(workspace.root))
+    code, _, err = tito("milestone", "run", "01", "line", "--mine", "--seed", "3", *places)
+    assert code == 2
+    assert f"{here / 'other'} has none of the packages" in err
+
+
+def test_what_only_the_instrument_needs_is_the_courses(
+    run: Tito, workspace: Workspace, make_script: MakeScript, solve: Solve
+) -> None:
+    instrument = workspace.root / "packages" / "tt-tito"
+    (instrument / "src" / "tt_tito").mkdir(parents=True)
+    (instrument / "src" / "tt_tito" / "__init__.py").write_text("import tt_nn\n")
+    project = workspace.root / "packages" / "tt-nn" / "pyproject.toml"
+    needs = project.read_text().replace('"tt-nn"', '"tt-tito"').replace("tt-autograd", "tt-nn")
+    (instrument / "pyproject.toml").write_text(needs)
+    make_script("import tt_tensor, tt_tito\n", needs='"tt-tensor>=0.1", "tt-tito>=0.1"')
+    workspace.start("02")
+    workspace.start("04")
+    solve(workspace, "tt_tensor.Tensor.__add__", "tt_tensor.scale")
+    (workspace.folder / "tt-nn" / "src" / "tt_nn" / "__init__.py").write_text("broken(")
+    code, out, _ = run("--mine")
+    assert code == 0
+    owners = {line.split()[0]: line.split()[2] for line in out.splitlines() if "sha256" in line}
+    assert (owners["tt-tensor"], owners["tt-nn"]) == ("yours", "the")
+
+
+def test_a_file_that_is_not_python_is_named_before_anything_runs(
+    run: Tito, workspace: Workspace
+) -> None:
+    workspace.start("02")
+    file = workspace.folder / "tt-tensor" / "src" / "tt_tensor" / "more.py"
+    file.write_text("x = 1\nbroken(\n")
+    code, out, err = run("--mine")
+    assert (code, out) == (2, "")
+    assert f"{file}, line 2: this is not Python" in err
+
+
 def test_the_python_that_a_script_needs_is_asked_for(make_script: MakeScript) -> None:
     script = make_script(
         source='# /// script\n# requires-python = ">=4"\n# dependencies = []\n# ///\n'

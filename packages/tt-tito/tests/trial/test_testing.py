@@ -3,6 +3,7 @@
 The environment is made by hand: pytest and NumPy are those that run this, only her package is new.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -19,10 +20,11 @@ import pytest
 from tt_tito._errors import TitoError
 from tt_tito.course._curriculum import read_curriculum
 from tt_tito.trial import _process
-from tt_tito.trial._outcome import Outcome, Value, print_outcome
+from tt_tito.trial._outcome import Failure, Line, Outcome, Ran, Value, print_outcome
 from tt_tito.trial._process import Ended, clean_environment, foreground, launch
-from tt_tito.trial._testing import requirements_of_tests, run_tests
+from tt_tito.trial._testing import requirements_of_tests, run_tests, unfinished
 from tt_tito.trial._venv import Source, Venv
+from tt_tito.workspace._workspace import Workspace
 
 pytestmark = pytest.mark.environments
 
@@ -202,6 +204,60 @@ def test_an_error_in_her_code_names_the_exercise_and_the_line(
     assert failure.line == ran.line
 
 
+def test_a_failure_of_any_length_is_recorded_in_short(hers: Hers, check: Check) -> None:
+    sizes: list[int] = []
+
+    def measured(command: Sequence[str], **options: Any) -> Ended:
+        ended = launch(command, **options)
+        sizes.append((options["folder"] / "results.jsonl").stat().st_size)
+        return ended
+
+    text = "x" * 100_000
+    noted = f"error.__notes__ = [{text!r}] * 1000"
+    body = f"error = ValueError({text!r}); {noted}; print({text!r}); raise error"
+    failure = check(hers({SCALE: body}), explain=False, launch=measured).failed[0]
+    assert failure.message.startswith("ValueError: xxx")
+    assert max(sizes) < 200_000
+
+
+def test_an_error_raised_from_none_names_where_it_began(hers: Hers, check: Check) -> None:
+    began = "return tensor + None"
+    body = f"try:\n        {began}\n    except AttributeError:\n        raise ValueError from None"
+    failure = check(hers({SCALE: body})).failed[0]
+    names = [ran.exercise for ran in failure.exercises]
+    assert names == ["tt_tensor.Tensor.__add__", "tt_tensor.scale"]
+    assert failure.line is not None
+    assert failure.line.text == ADD
+
+
+def test_a_value_that_is_looked_for_is_not_called_the_expected_one(
+    hers: Hers, check: Check
+) -> None:
+    def alter(root: Path) -> None:
+        looks = "def test_nothing():\n    assert 3 in tt.Tensor([1]).values"
+        text = (root / FILE).read_text().replace("def test_nothing():\n    pass", looks)
+        (root / FILE).write_text(text)
+
+    (failure,) = check(hers(), alter=alter).failed
+    assert failure.message.startswith("assert 3 in [1]")
+    assert (failure.actual, failure.expected) == (None, None)
+
+
+def test_it_stops_after_as_many_failures_as_are_enough(
+    hers: Hers, check: Check, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = hers({SCALE: "return tensor"})
+    outcome = check(folder, most=2)
+    assert [failure.test for failure in outcome.failed] == [
+        f"{FILE}::test_scaling[2]", f"{FILE}::test_scaling[3]"
+    ]  # fmt: skip
+    assert (outcome.ok, outcome.reason, outcome.left) == (False, None, 4)
+    print_outcome(read_curriculum(checkout).module("02"), outcome)
+    words = " ".join(capsys.readouterr().out.split())
+    assert "2 of 3 tests fail; stopped after 2 failures, 4 tests are left." in words
+    assert check(folder, most=4).left == 0
+
+
 def test_a_file_that_is_not_python_is_told_with_its_line(hers: Hers, check: Check) -> None:
     folder = hers({SCALE: "return ("})
     outcome = check(folder)
@@ -317,6 +373,17 @@ def test_a_launcher_that_stops_it_tells_why(hers: Hers, check: Check) -> None:
     assert outcome.reason == "It was stopped: it ran longer than 60 seconds."
 
 
+def test_ctrl_c_names_the_test_that_was_running(hers: Hers, check: Check) -> None:
+    def interrupted(command: Sequence[str], *, given: str, **options: Any) -> Ended:
+        job = json.loads(given)
+        record = {"event": "started", "test": "test_adding", "token": job["token"]}
+        Path(job["results"]).write_text(json.dumps(record) + "\n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="Interrupted while running test_adding"):
+        check(hers(), launch=interrupted)
+
+
 def test_without_tests_nothing_is_passed(hers: Hers, check: Check, checkout: Path) -> None:
     folder = hers()
     (checkout / FILE).unlink()
@@ -395,6 +462,13 @@ def ended(pid: int) -> bool:
     return False
 
 
+def test_a_child_without_end_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "while True: pass"]
+    variables = clean_environment()
+    ended = launch(command, folder=tmp_path, environment=variables, seconds=0.2)
+    assert ended.reason == "ran longer than 0.2 seconds"
+
+
 def test_the_end_of_what_a_child_prints_is_kept(tmp_path: Path) -> None:
     program = "import sys; print('x' * 100_000); print(sys.stdin.read(), file=sys.stderr)"
     done = launch(
@@ -436,8 +510,42 @@ def test_a_failure_is_told_in_any_terminal(
     assert "\x1b" not in out
 
 
+def test_what_all_tests_run_is_named_only_if_it_is_most_suspect(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*exercises: str) -> Failure:
+        ran = tuple(Ran(name, Line(Path("x.py"), 1, "")) for name in exercises)
+        return Failure("test", "wrong", exercises=ran)
+
+    def printed(*failed: Failure) -> str:
+        outcome = Outcome(("a", "b"), failed, (), 0, None, "0" * 64, ())
+        print_outcome(read_curriculum(checkout).module("02"), outcome)
+        return capsys.readouterr().out
+
+    assert "of them run" not in printed(told("add", "apply"), told("relu", "apply"))
+    assert "All of them run add." in printed(told("add", "apply"), told("add", "relu", "apply"))
+
+
 def test_a_pass_is_told(
     hers: Hers, check: Check, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_outcome(read_curriculum(checkout).module("02"), check(hers()))
     assert "Module 02 (tensor): 5 tests pass, 2 skipped." in capsys.readouterr().out
+
+
+# --- Which packages of hers others can stand on ---------------------------------------------------
+
+
+def test_what_is_in_progress_is_unfinished(
+    workspace: Workspace, solve: Callable[..., None]
+) -> None:
+    def told() -> dict[str, str]:
+        return unfinished(workspace.curriculum, workspace.packages(), workspace.state.modules)
+
+    workspace.start("02")
+    assert told() == {"tt-tensor": "tt_tensor.Tensor.__add__ is not written yet."}
+    solve(workspace, "tt_tensor.Tensor.__add__", "tt_tensor.scale")
+    assert told() == {}
+    file = workspace.folder / "tt-tensor" / "src" / "tt_tensor" / "_operators.py"
+    file.write_text("broken(")
+    assert "_operators.py, line 1" in told()["tt-tensor"]

@@ -97,6 +97,18 @@ def test_an_environment_may_be_kept(course: Path, tmp_path: Path) -> None:
     assert Venv(keep).python.is_file()
 
 
+def test_what_a_stranger_wrote_is_not_compiled_outside_of_a_guard(
+    course: Path, hers: Path, tmp_path: Path, installer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_COMPILE_BYTECODE", "1")
+    mine = {"tt-tensor": hers}
+    cache = tmp_path / "cache"
+    with environment(course, ["tt-autograd"], mine, cache=cache, trusted=False) as venv:
+        compiled = {path.parent.parent.name for path in venv.site.rglob("__pycache__/*.pyc")}
+        assert "tt_autograd" in compiled
+        assert "tt_tensor" not in compiled
+
+
 def test_what_cannot_be_installed_says_why(course: Path, tmp_path: Path) -> None:
     wanted = ["tt-tensor>=3"]
     with (

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tt_tito.trial import _testing
 from tt_tito.trial._outcome import Failure, Outcome
+from tt_tito.trial._venv import Source
 from tt_tito.workspace._workspace import Workspace
 
 Tito = Callable[..., tuple[int, str, str]]
@@ -143,6 +144,38 @@ def test_test_and_complete_end_with_the_verdict(
     assert (record.fingerprint.digest, record.tests) == (workspace.digest("02"), 2)
     outcome(0)
     assert module("test", "02")[0] == 1  # nothing ran, so nothing is passed
+
+
+def test_a_later_module_in_progress_is_no_hindrance(
+    module: Tito, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[list[str]] = []
+
+    def check(_: object, __: str, mine: Mapping[str, Path], **options: object) -> Outcome:
+        taken.append(list(mine))
+        source = Source("tt-autograd", "0.1.0", "course", Path("x.whl"), "0" * 64)
+        return Outcome(("a",), (), (), 1, None, "0" * 64, (source,))
+
+    monkeypatch.setattr(_testing, "check_module", check)
+    for number in ("03", "06"):
+        module("start", number)
+    code, out, _ = module("test", "03")
+    assert code == 0
+    assert "tt-autograd is the course's here, not yours: tt_autograd.grad is not written" in out
+    assert "tt-autograd is" not in module("test", "06")[1]
+    assert taken == [["tt-tensor", "tt-nn"], ["tt-autograd"]]
+
+
+def test_an_interrupt_is_told_with_what_was_running(
+    module: Tito, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*arguments: object, **options: object) -> Outcome:
+        raise KeyboardInterrupt("Interrupted while running test_a.")
+
+    monkeypatch.setattr(_testing, "check_module", check)
+    module("start", "02")
+    code, _, err = module("test", "02")
+    assert (code, err) == (130, "tito: Interrupted while running test_a.")
 
 
 def test_complete_records_nothing_of_code_that_changed_meanwhile(

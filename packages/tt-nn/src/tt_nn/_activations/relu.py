@@ -21,7 +21,7 @@ _SMALL = 1 << 15  # elements up to which NumPy's two calls are the fastest
 
 
 def _relu(input: Array) -> Array:
-    """Return the positive part of an array of any numbers; of NaN, NaN."""
+    """Return the positive part in the dtype of the input; bools count as int64. Of NaN, NaN."""
     if input.size <= _SMALL or input.dtype.char not in "fd":
         return np.asarray(np.maximum(input, 0))
     order = memory_order(input)

@@ -31,7 +31,8 @@ def _quantize(
     """Return ``clip(round(x / s) + z)`` as int8.
 
     Raises:
-        ValueError: A value is NaN or infinite, or the result would not have the input's shape.
+        ValueError: A value is NaN or infinite, and the error says ``NaN`` for either; or the result
+            would not have the input's shape, which `_rounded` refuses.
     """
     if not np.isfinite(input).all():
         raise ValueError("NaN and infinity have no integer that could stand for them")

@@ -24,7 +24,8 @@ def pack_int4(values: Array) -> Array:
         ``(..., n) -> (..., n / 2)``
 
     Raises:
-        ValueError: There is an odd number of values, or one is out of range.
+        ValueError: There is an odd number of values (``expected an even number``), or one is out of
+            range (``expected values from -8 to 7``).
 
     Example:
         >>> import numpy as np

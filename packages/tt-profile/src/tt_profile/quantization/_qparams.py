@@ -55,7 +55,9 @@ def choose_qparams(
         The scale, in the dtype of ``minimum``, and the zero point.
 
     Raises:
-        ValueError: The range is not finite or runs backwards, or the integers are not int8's.
+        ValueError: The range is not finite (the error says that there is ``NaN or infinity`` in it)
+            or runs backwards (a ``minimum`` is above its ``maximum``), or ``quant_min`` and
+            ``quant_max``, which the error names, are not -128 <= quant_min < quant_max <= 127.
 
     Example:
         >>> import tt_autograd as tt

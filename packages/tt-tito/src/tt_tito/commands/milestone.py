@@ -20,14 +20,16 @@ from tt_tito._terminal import coloured, paragraph
 def main(argv: Sequence[str]) -> int:
     """Run `tito milestone` and return its exit code."""
     options = _parser().parse_args(argv)
+    flags: list[str] = []
+    if options.action == "run":  # what is tito's own may stand after the number too
+        options, flags = _own_parser().parse_known_args(options.flags, options)
     root = find_root(Path.cwd()) if options.root is None else Path(options.root)
     if options.action == "list":
         return list_milestones(root)
     entry = find(root, options.number)
     if options.action == "info":
         return explain(entry)
-    flags = [flag for flag in options.flags if flag != "--mine"]  # it may stand after the number
-    if options.mine or len(flags) < len(options.flags):
+    if options.mine:
         from tt_tito.trial._mine import run_mine
         from tt_tito.workspace._workspace import Workspace
 
@@ -39,15 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tito milestone", description="List, explain and run the milestones of a checkout."
     )
-    parser.add_argument(
-        "--root", help="the checkout; by default the one that the current folder is in"
-    )
-    parser.add_argument(
-        "--workspace",
-        type=Path,
-        metavar="FOLDER",
-        help="your packages; by default the folder 'workspace' of the checkout",
-    )
+    _add_places(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the milestones, and which of them can run here")
     info = actions.add_parser("info", help="what a milestone is about and what it needs")
@@ -66,6 +60,31 @@ def _parser() -> argparse.ArgumentParser:
         "flags", nargs=argparse.REMAINDER, metavar="[SCRIPT] [FLAGS]", help="passed to the script"
     )
     return parser
+
+
+def _own_parser() -> argparse.ArgumentParser:
+    """The parser of tito's own flags among those of a script."""
+    parser = argparse.ArgumentParser(
+        prog="tito milestone run",
+        add_help=False,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--mine", action="store_true")
+    _add_places(parser)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", help="the checkout; by default the one that the current folder is in"
+    )
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        metavar="FOLDER",
+        help="your packages; by default the folder 'workspace' of the checkout",
+    )
 
 
 def list_milestones(root: Path) -> int:

@@ -17,6 +17,7 @@ from tt_tito.trial._outcome import print_outcome, shown
 from tt_tito.workspace._standing import ModuleStanding, module_standing, needed_modules
 from tt_tito.workspace._workspace import FOLDER, Change, Workspace
 
+MOST = 50  # failing tests after which a module's tests stop: she mends one at a time
 COLOURS = {"completed": "green", "stale": "yellow", "started": "bold"}
 
 
@@ -311,16 +312,25 @@ def complete(workspace: Workspace, number: str) -> int:
 
 def _passed_tests(workspace: Workspace, number: str) -> int:
     """Test the learner's code, print what was found, and return how many tests a pass has."""
-    from tt_tito.trial._testing import check_module
+    from tt_tito.trial._testing import check_module, unfinished
 
     workspace.check(number)
     module = workspace.curriculum.module(number)
+    packages = workspace.packages()
+    waiting = unfinished(workspace.curriculum, packages, workspace.state.modules)
+    for name in module.packages:  # what is tested is hers in any case
+        waiting.pop(name, None)
     outcome = check_module(
         workspace.curriculum,
         module.number,
-        workspace.packages(),
+        {name: folder for name, folder in packages.items() if name not in waiting},
         cache=workspace.folder / ".tito" / "wheels",
+        most=MOST,
     )
+    installed = {source.name for source in outcome.sources}
+    for name, reason in waiting.items():
+        if name in installed:
+            print(paragraph(f"{name} is the course's here, not yours: {reason}"))
     print_outcome(module, outcome)
     if not outcome.ok and (blank := workspace.unwritten(module)):
         print()

@@ -16,7 +16,7 @@ What it cannot exclude: the tests run in the process of the code that they test.
 written against this very grader can read the tests there, tell a canary by its text, find the
 secret word in memory and write records of its own. No test inside of a process proves anything
 against such code; who has to be sure reads the source, which is small. Copied code is not looked
-for either.
+for either. Whatever the user who grades can read, her code can read.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from pathlib import Path
 from tt_tito._catalogue import Entry
 from tt_tito._errors import TitoError
 from tt_tito.course._curriculum import Curriculum, Module
-from tt_tito.trial._milestones import INSTRUMENT, requirements_of, run_scripts
+from tt_tito.trial._milestones import requirements_of, run_scripts, stages
 from tt_tito.trial._outcome import Outcome
-from tt_tito.trial._testing import requirements_of_tests, run_tests
+from tt_tito.trial._testing import requirements_of_tests, run_tests, unfinished
 from tt_tito.trial._venv import Venv, environment
 
 from ._canaries import Canary, choose, function_of, plant
@@ -147,10 +147,16 @@ class Grader:
         """Grade modules that need the same packages, in one environment."""
         marks: list[Mark] = []
         try:
-            with self._open(self._requirements(packages), mine, wheels) as venv:
+            waiting = unfinished(self._curriculum, mine, submission.started)
+            own = {
+                name: folder
+                for name, folder in mine.items()
+                if name in packages or name not in waiting
+            }
+            with self._open(self._requirements(packages), own, wheels) as venv:
                 for module in group:
                     tell(f"{submission.name}: module {module.number} ({module.name})")
-                    marks.append(self._mark(submission, venv, module, mine))
+                    marks.append(self._mark(submission, venv, module, own))
         except Exception as error:  # whatever her files do to what reads them
             verdict = Verdict(frozenset(), (), said(error))
             rest = group[len(marks) :]
@@ -205,8 +211,9 @@ class Grader:
         """Run a milestone on a learner's packages; the instrument that judges is the course's."""
         started = time.monotonic()
         standard = self._scripts[entry.number]
-        own = {name: folder for name, folder in mine.items() if name != INSTRUMENT}
         try:
+            tried = stages(self._curriculum, entry.scripts)
+            own = {name: folder for name, folder in mine.items() if name in tried}
             verdict = self._run_milestone(entry, own, wheels)
         except Exception as error:  # whatever her code left
             verdict = Verdict(frozenset(), tuple(sorted(standard)), said(error))

@@ -8,7 +8,8 @@ starts it and watches it from outside:
   and of all files, and the number of processes;
 - when the command has ended, whatever it left running is killed, and told as a reason to fail;
 - on Linux, where the kernel grants namespaces to an ordinary user: no network but its own loopback,
-  no process but its own, and a file system that is read-only except for one folder;
+  no process and no shared memory but its own, no socket of a program outside, and a file system
+  that is read-only except for one folder;
 - of the environment it gets what is harmless or was set for it: no secret of the user who grades.
 
 Where one of these cannot be had, ``guard.missing`` says so, for the result to tell.
@@ -39,11 +40,12 @@ WARDEN = Path(__file__).with_name("_warden.py")
 # program may not write, it may not write.
 UNSHARE = (
     "unshare", "--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "--mount", "--net",
-    "--pid", "--fork", "--kill-child", "--mount-proc",
+    "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc",
 )  # fmt: skip
 HARMLESS = frozenset(
     ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "NUMBER_OF_PROCESSORS", "PATHEXT")
 ) | {"SYSTEMROOT", "WINDIR", "COMSPEC", "PROCESSOR_ARCHITECTURE"}
+DEEPEST = 300  # characters of the path of a folder, below the command's, when it has ended
 OVERTIME = 10.0  # seconds that the warden has to end, after the command's time is over
 
 
@@ -130,6 +132,8 @@ class Guard:
         """Run a command with a warden."""
         watched, lifeline = os.pipe()
         answer, report = os.pipe()
+        # Opened here, it names the sockets of this network, not those of the command's.
+        sockets = os.open("/proc/net/unix" if self._namespaces else os.devnull, os.O_RDONLY)
         with self._lock:
             self._lifelines.add(lifeline)
         try:
@@ -142,6 +146,7 @@ class Guard:
                 "environment": dict(environment),
                 "namespaces": self._namespaces,
                 "lifeline": watched,
+                "sockets": sockets,
             }
             warden = [sys.executable, "-I", "-S", str(WARDEN), json.dumps(job), str(report)]
             try:
@@ -150,12 +155,12 @@ class Guard:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(watched, report),
+                    pass_fds=(watched, report, sockets),
                     start_new_session=True,
                 )
             finally:
-                os.close(watched)
-                os.close(report)
+                for descriptor in (watched, report, sockets):
+                    os.close(descriptor)
             tail = Tail(process, given, self.limits.output)
             try:
                 code = process.wait(self.limits.seconds + OVERTIME)
@@ -172,6 +177,7 @@ class Guard:
         finally:
             os.close(answer)
             self._release(lifeline)
+            take_apart(folder)
         return ended(code, verdict, tail.text())
 
     def _release(self, lifeline: int) -> None:
@@ -239,6 +245,26 @@ def ended(code: int, verdict: bytes, output: str) -> Ended:
             os.killpg(int(group), signal.SIGKILL)
     reason = f"the process that watches over it ended too early (exit code {code})"
     return Ended(code=code if code else 1, reason=reason, output=output)
+
+
+def take_apart(folder: Path) -> None:
+    """Move what lies too deep in a folder to its top, so that it can be removed by recursion.
+
+    Args:
+        folder: The folder; what filled it has ended.
+    """
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        with suppress(OSError):  # what cannot be moved stays where it is
+            if place != str(folder):
+                os.chmod(place, 0o700)
+            if len(place) > len(str(folder)) + DEEPEST:
+                shorter = tempfile.mkdtemp(dir=folder)
+                os.rename(place, shorter)
+                place = shorter
+            with os.scandir(place) as entries:
+                waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def private_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -5,11 +5,11 @@ A program of the standard library alone, started as ``python -I -S _warden.py JO
 the limits. To the file descriptor REPORT goes a line with the number of the command's process, and
 in the end one of JSON that says how it ended.
 
-With ``"namespaces": true`` the warden is the first process of a new user, mount, network and
-process namespace on Linux, where it takes the network and the right to write away before the
-command starts; when it ends, the kernel kills every process that is left, however well it hides.
-Without namespaces, on Linux, what the command leaves behind becomes the warden's child and is found
-so; elsewhere the process group is all that is known.
+With ``"namespaces": true`` the warden is the first process of a new user, mount, network, process
+and IPC namespace on Linux, where it takes the network, the sockets of programs outside and the
+right to write away before the command starts; when it ends, the kernel kills every process that is
+left, however well it hides. Without namespaces, on Linux, what the command leaves behind becomes
+the warden's child and is found so; elsewhere the process group is all that is known.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import json
 import os
 import select
 import signal
+import stat
 import struct
 import sys
 import time
@@ -32,25 +33,28 @@ if sys.platform != "win32":
 
 LINUX = sys.platform == "linux"
 GRACE = 2.0  # seconds in which what the command started may end after it
+BLOCK = 4096  # bytes that a file or a folder takes at least, its entry included
+MEETINGS = ("/run/user", "/run/dbus", "/tmp/.X11-unix")  # where programs leave sockets at any time
 
 # Linux's own numbers; the standard library has no names for them.
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # capabilities that a program is started with
 SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 0x1
-MS_BIND, MS_NOSUID, MS_NODEV = 0x1000, 0x2, 0x4
+MS_BIND, MS_RDONLY, MS_NOSUID, MS_NODEV = 0x1000, 0x1, 0x2, 0x4
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 
 
 def main(job: dict[str, Any], report: int) -> None:
     """Run the job's command, then write how it ended."""
     namespaces = job["namespaces"]
-    for descriptor in (report, job["lifeline"]):  # they are not for the command
+    for descriptor in (report, job["lifeline"], job["sockets"]):  # they are not for the command
         os.set_inheritable(descriptor, False)
     if LINUX:
         prctl(PR_SET_DUMPABLE, 0)  # nor can it take them from this process
     if namespaces:
         bring_loopback_up()
         make_read_only_but(job["folder"], job["memory"])
+        cover_sockets(job["folder"], job["sockets"])
     elif LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
@@ -126,7 +130,11 @@ def watch(child: int, job: dict[str, Any]) -> tuple[int, str | None]:
             return -signal.SIGKILL, f"used more than {size(job['memory'])} of memory"
         if now - looked > 0.5:
             looked = now
-            if written(job["folder"]) + sum(map(unlinked, processes)) > job["disk"]:
+            try:
+                total = written(job["folder"]) + sum(map(unlinked, processes))
+            except OSError:
+                return -signal.SIGKILL, "made folders too deep to be measured"
+            if total > job["disk"]:
                 return -signal.SIGKILL, f"wrote more than {size(job['disk'])} to the disk"
 
 
@@ -154,10 +162,10 @@ def family(child: int) -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
-                stat = Path("/proc", name, "stat").read_text(errors="replace")
+                text = Path("/proc", name, "stat").read_text(errors="replace")
             except OSError:
                 continue  # it has just ended
-            state, parent = stat.rpartition(")")[2].split()[:2]
+            state, parent = text.rpartition(")")[2].split()[:2]
             if state != "Z":
                 parents[int(name)] = int(parent)
     known = {os.getpid()}
@@ -225,14 +233,30 @@ def resident(process: int) -> int:
 
 
 def written(folder: str) -> int:
-    """Bytes that the files of a folder take on the disk."""
+    """Bytes that the files and folders of a folder take on the disk.
+
+    Raises:
+        OSError: If the name of something in it is longer than the system takes.
+    """
     total = 0
-    for parent, _, files in os.walk(folder):
-        for name in files:
+    waiting = [folder]  # no recursion: the depth is the command's choice
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = list(entries)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise
+            continue
+        for entry in found:
             try:
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
-            except OSError:
-                continue
+                total += max(BLOCK, entry.stat(follow_symlinks=False).st_blocks * 512)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise
+                continue  # it has just been removed
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
     return total
 
 
@@ -273,6 +297,36 @@ def make_read_only_but(folder: str, memory: int) -> None:
     mount_attributes(folder, clear=MOUNT_ATTR_RDONLY)
     if os.path.isdir("/dev/shm"):
         mount(b"tmpfs", b"/dev/shm", b"tmpfs", MS_NOSUID | MS_NODEV, b"size=%d" % (memory // 4))
+
+
+def cover_sockets(folder: str, sockets: int) -> None:
+    """Cover the sockets of programs outside: what is read-only can still be connected to.
+
+    Args:
+        folder: The command's folder, which is not covered.
+        sockets: A descriptor of /proc/net/unix, opened outside; sockets without a file belong to
+            the network, which is another one here.
+    """
+    for place in MEETINGS:
+        if os.path.isdir(place) and not folder.startswith(os.path.realpath(place) + "/"):
+            mount(b"tmpfs", os.fsencode(place), b"tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, None)
+    with open(sockets, "rb") as lines:
+        paths = {path for line in lines if (path := line.rstrip(b"\n").partition(b" /")[2])}
+    for path in (b"/" + path for path in paths):
+        if is_socket(path):
+            try:
+                mount(b"/dev/null", path, None, MS_BIND, None)
+            except OSError:
+                if is_socket(path):  # it has not just been removed
+                    raise
+
+
+def is_socket(path: bytes) -> bool:
+    """Tell whether a path leads to a socket; what cannot be reached from here does not."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def mount(source: bytes, target: bytes, kind: bytes | None, flags: int, data: bytes | None) -> None:

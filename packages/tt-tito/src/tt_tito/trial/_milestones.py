@@ -14,12 +14,12 @@ from tt_tito._catalogue import identify
 from tt_tito._errors import SKIP_MISSING_DATA, TitoError
 from tt_tito._flags import DEFAULT, with_recipe
 from tt_tito._script import read_script
+from tt_tito.course._curriculum import Curriculum
 
 from ._process import Launch, clean_environment
 from ._untrusted import read_regular
 from ._venv import Venv
 
-INSTRUMENT = "tt-tito"  # it judges, so it is always the course's
 LARGEST = 16 << 20  # bytes of a report
 TRAINED = ("full", "demo")  # the modes in which the learner's code has trained what is judged
 
@@ -76,6 +76,19 @@ def requirements_of(scripts: Sequence[Path]) -> tuple[str, ...]:
                 "milestone run in one environment and share its list."
             )
     return tuple(lists[0])
+
+
+def stages(curriculum: Curriculum, scripts: Sequence[Path]) -> tuple[str, ...]:
+    """The packages that are tried by a milestone: its prerequisites, and what these depend on.
+
+    The instrument that judges is none of them, nor is what only the instrument needs.
+
+    Args:
+        curriculum: The course.
+        scripts: The scripts.
+    """
+    listed = {item.name for path in scripts for item in read_script(path).prerequisites}
+    return curriculum.beneath(sorted(listed))
 
 
 def run_scripts(

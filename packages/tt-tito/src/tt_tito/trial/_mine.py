@@ -11,7 +11,7 @@ from tt_tito._terminal import coloured, paragraph
 from tt_tito.workspace._standing import ModuleStanding, module_standing, needed_modules
 from tt_tito.workspace._workspace import Workspace
 
-from ._milestones import INSTRUMENT, TRAINED, Verdict, requirements_of, run_scripts
+from ._milestones import TRAINED, Verdict, requirements_of, run_scripts, stages
 from ._outcome import print_sources
 from ._process import foreground
 from ._venv import Source, environment
@@ -33,9 +33,12 @@ def run_mine(
         flags: The flags of each of them.
 
     Raises:
-        TitoError: If the milestone needs none of her packages, or one of them cannot be built.
+        TitoError: If the milestone needs none of her packages, or one of them is not Python or
+            cannot be built.
     """
-    mine = {name: path for name, path in workspace.packages().items() if name != INSTRUMENT}
+    tried = stages(workspace.curriculum, scripts)
+    mine = {name: path for name, path in workspace.packages().items() if name in tried}
+    workspace.parse(mine)
     needed = needed_modules(workspace, entry)
     before = workspace.fingerprint(needed)
     lacking = [
@@ -45,7 +48,7 @@ def run_mine(
     ]
     cache = workspace.folder / ".tito" / "wheels"
     with environment(workspace.root, requirements_of(scripts), mine, cache=cache) as venv:
-        _require_mine(workspace, entry, venv.sources)
+        _require_mine(workspace, entry, tried, venv.sources)
         print_sources(venv.sources)
         _print_lacking(lacking)
         print(flush=True)
@@ -66,10 +69,12 @@ def run_mine(
     return code
 
 
-def _require_mine(workspace: Workspace, entry: Entry, sources: Sequence[Source]) -> None:
+def _require_mine(
+    workspace: Workspace, entry: Entry, tried: Sequence[str], sources: Sequence[Source]
+) -> None:
     if any(source.owner == "mine" for source in sources):
         return
-    names = [source.name for source in sources if source.name != INSTRUMENT]
+    names = [source.name for source in sources if source.name in tried]
     raise TitoError(
         f"{workspace.folder} has none of the packages that milestone {entry.number} needs: "
         f"{', '.join(names)}. 'tito module start NN' begins one; without --mine the milestone runs "

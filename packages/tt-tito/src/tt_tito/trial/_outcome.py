@@ -98,6 +98,7 @@ class Outcome:
         reason: Why the run does not count, whatever its tests found; None if it does.
         digest: The SHA-256 of the tests that were run.
         sources: Whose packages they were run against.
+        left: How many tests were not run, since enough had failed.
     """
 
     tests: tuple[str, ...]
@@ -107,6 +108,7 @@ class Outcome:
     reason: str | None
     digest: str
     sources: tuple[Source, ...]
+    left: int = 0
 
     @property
     def ended(self) -> bool:
@@ -134,9 +136,11 @@ def print_outcome(module: Module, outcome: Outcome) -> None:
         print(coloured(paragraph(f"{head}{outcome.passed} tests pass{skipped}."), "green"))
         return
     if outcome.failed:
-        count, total = len(outcome.failed), len(outcome.tests)
+        count, total = len(outcome.failed), len(outcome.tests) - outcome.left
         of = f" of {total}" if total else ""
         fail = "tests fail" if count != 1 or total > 1 else "test fails"
+        if outcome.left:
+            fail += f"; stopped after {count} failures, {outcome.left} tests are left"
         print(coloured(paragraph(f"{head}{count}{of} {fail}."), "red"))
         _print_common(outcome.failed)
         print()
@@ -166,14 +170,14 @@ def print_sources(sources: Iterable[Source]) -> None:
 
 
 def _print_common(failed: tuple[Failure, ...]) -> None:
-    """Name the exercises that every failing test ran, where there are several such tests."""
-    ran = [[entry.exercise for entry in failure.exercises] for failure in failed]
-    explained = [names for names in ran if names]
-    if len(explained) < 2:
-        return
-    if common := [name for name in explained[0] if all(name in names for names in explained)]:
-        count = "All" if len(explained) == len(failed) else f"{len(explained)}"
-        print(paragraph(f"{count} of them run {', '.join(common)}."))
+    """Name the exercise that is the most suspect one of every failing test, if there is one.
+
+    Others that they all run say little: nearly every passing test runs them too.
+    """
+    suspects = [failure.exercises[0].exercise for failure in failed if failure.exercises]
+    if len(suspects) > 1 and len(set(suspects)) == 1:
+        count = "All" if len(suspects) == len(failed) else f"{len(suspects)}"
+        print(paragraph(f"{count} of them run {suspects[0]}."))
 
 
 def _print_failure(failure: Failure) -> None:

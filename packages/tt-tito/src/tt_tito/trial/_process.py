@@ -20,7 +20,7 @@ FOREIGN = frozenset(
         *("PYTHONSAFEPATH", "PYTHONOPTIMIZE", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"),
         *("PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"),
         *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT"),
-        *("VIRTUAL_ENV", "CONDA_PREFIX"),
+        *("UV_COMPILE_BYTECODE", "VIRTUAL_ENV", "CONDA_PREFIX"),
     }
 )
 TAIL = 20_000  # bytes of output that are kept
@@ -50,7 +50,7 @@ class Ended:
 
 
 class Launch(Protocol):
-    """Runs a command to its end. Grading has one with limits; `launch` has none."""
+    """Runs a command to its end. Grading has one with limits; `launch` has one of time, if that."""
 
     def __call__(
         self,
@@ -63,7 +63,12 @@ class Launch(Protocol):
 
 
 def launch(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], given: str = ""
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    given: str = "",
+    seconds: float | None = None,
 ) -> Ended:
     """Run a command to its end; it and all that it started are gone when this returns.
 
@@ -72,7 +77,9 @@ def launch(
         folder: The folder that it runs in.
         environment: Its variables.
         given: What it reads on standard input.
+        seconds: How long it may run; None means without a limit.
     """
+    reason = None
     group: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -87,12 +94,14 @@ def launch(
             **group,
         )
         try:
-            process.communicate(given.encode())
+            process.communicate(given.encode(), timeout=seconds)
+        except subprocess.TimeoutExpired:
+            reason = f"ran longer than {seconds:g} seconds"
         finally:  # also when Ctrl-C ends the wait
             kill(process)
         output.seek(max(0, output.seek(0, os.SEEK_END) - TAIL))
         text = output.read().decode(errors="replace")
-    return Ended(process.returncode, None, text)
+    return Ended(process.returncode, reason, text)
 
 
 def foreground(

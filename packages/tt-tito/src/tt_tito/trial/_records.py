@@ -16,7 +16,8 @@ Record = Mapping[str, Any]
 FINISHED = (0, 1)  # pytest's exit codes after a run to the end: all passed, some failed
 UNREADABLE = 2  # tests could not be collected
 NO_TESTS = 5
-LARGEST = 256 << 20  # bytes of all records; thousands of failures take a tenth
+LARGEST = 64 << 20  # bytes of all records; thousands of failures take a third
+LONGEST = 4 << 20  # bytes of a record; the names of all tests take a quarter
 
 
 @dataclass(slots=True)
@@ -53,11 +54,17 @@ class Records:
         """How many tests passed."""
         return sum(record["outcome"] == "passed" for record in self.ended.values())
 
-    def reason(self, ended: Ended) -> str | None:
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The tests that were not run to their end."""
+        return tuple(test for test in self.tests if test not in self.ended)
+
+    def reason(self, ended: Ended, most: int | None = None) -> str | None:
         """Say why the run does not count, if it does not.
 
         Args:
             ended: How the process ended.
+            most: After how many failures the rest of the tests need not run; None if all must.
         """
         where = f" It was running {self.running}." if self.running else ""
         if ended.reason is not None:
@@ -70,8 +77,9 @@ class Records:
             return None
         if self.code not in FINISHED:
             return f"pytest stopped with exit code {self.code}: {_last_line(ended.output)}"
-        if missing := [test for test in self.tests if test not in self.ended]:
-            return f"{len(missing)} of {len(self.tests)} tests were not run, such as {missing[0]}."
+        enough = most is not None and len(self.failed) >= most
+        if (left := self.left) and not enough:
+            return f"{len(left)} of {len(self.tests)} tests were not run, such as {left[0]}."
         if ended.code != self.code:
             return f"Its process ended {_how(ended.code)} after the tests had run."
         return None
@@ -86,10 +94,14 @@ def read_records(path: Path, token: str) -> Records:
     """
     records = Records()
     try:
-        lines = read_regular(path, LARGEST).decode("utf-8", errors="replace").splitlines()
+        lines = read_regular(path, LARGEST).split(b"\n")
     except OSError:
         return records
+    secret = token.encode()
     for line in lines:
+        # What is parsed may take twenty times the memory: no more of it than can be the child's.
+        if len(line) > LONGEST or secret not in line:
+            continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):  # the last line of a process that was killed

@@ -13,18 +13,20 @@ import secrets
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tt_tito._errors import TitoError
 from tt_tito.course._curriculum import Curriculum, Module, package_folder
+from tt_tito.course._exercises import is_blank
 
 from ._failures import Teller
 from ._outcome import Failure as Failure
 from ._outcome import Outcome as Outcome
 from ._process import Launch, clean_environment, launch
 from ._progress import doing
-from ._records import Records, read_records
+from ._records import FINISHED, Records, read_records
 from ._venv import Venv, environment
 
 CHILD = Path(__file__).parent / "child" / "run_tests.py"
@@ -33,6 +35,7 @@ BESIDE = (
     *("testing", "tooling", "milestones"),
 )
 LIBRARIES = ("numpy", "hypothesis")  # imported before anything that is tested
+LIMITED = partial(launch, seconds=600)  # a loop without end has one
 WATCHED = 20  # failing tests, and passing ones, that are run again to see what they run
 
 
@@ -42,8 +45,9 @@ def check_module(
     mine: Mapping[str, Path],
     *,
     cache: Path,
-    launch: Launch = launch,
+    launch: Launch = LIMITED,
     keep: Path | None = None,
+    most: int | None = None,
 ) -> Outcome:
     """Test a module in a clean environment with only what its packages depend on.
 
@@ -54,6 +58,7 @@ def check_module(
         cache: Where wheels are kept.
         launch: Runs the child.
         keep: Where the environment is made, to stay; a temporary folder if None.
+        most: After how many failures it stops; None means that all tests are run.
 
     Raises:
         TitoError: If a package cannot be built or installed.
@@ -61,7 +66,31 @@ def check_module(
     module = curriculum.module(number)
     requirements = (*module.packages, *requirements_of_tests(curriculum.root))
     with environment(curriculum.root, requirements, mine, cache=cache, keep=keep) as venv:
-        return run_tests(venv, curriculum, module, mine, launch=launch)
+        return run_tests(venv, curriculum, module, mine, launch=launch, most=most)
+
+
+def unfinished(
+    curriculum: Curriculum, mine: Mapping[str, Path], started: Collection[str]
+) -> dict[str, str]:
+    """Find the learner's packages on which others cannot stand yet, and say why.
+
+    They have an exercise of a module in progress that is still blank, or that cannot be found.
+
+    Args:
+        curriculum: The course.
+        mine: Her packages: name to folder.
+        started: The numbers of the modules that she has started.
+    """
+    found: dict[str, str] = {}
+    for package, folder in mine.items():
+        for module in curriculum.of_package(package):
+            for exercise in module.exercises_in(package) if module.number in started else ():
+                try:
+                    if is_blank(folder, exercise):
+                        found.setdefault(package, f"{exercise} is not written yet.")
+                except TitoError as error:
+                    found.setdefault(package, str(error))
+    return found
 
 
 def requirements_of_tests(root: Path) -> tuple[str, ...]:
@@ -88,6 +117,7 @@ def run_tests(
     alter: Callable[[Path], None] | None = None,
     only: Sequence[str] = (),
     explain: bool = True,
+    most: int | None = None,
 ) -> Outcome:
     """Run the tests of a module in an environment that has its packages.
 
@@ -100,9 +130,10 @@ def run_tests(
         alter: Is given the root of the copy of the tests before they are run.
         only: Ids of tests, or of functions or files of tests, to run; all if there are none.
         explain: Whether failing tests are run again, to see which exercises they run.
+        most: After how many failures it stops; None means that all tests are run.
     """
     with tempfile.TemporaryDirectory(prefix="tito-tests-", ignore_cleanup_errors=True) as temporary:
-        tests = _Tests(venv, curriculum.root, module, Path(temporary).resolve(), launch)
+        tests = _Tests(venv, curriculum.root, module, Path(temporary).resolve(), launch, most)
         if alter is not None:
             alter(tests.checkout)
         digest = digest_of(tests.checkout)
@@ -124,6 +155,7 @@ def run_tests(
             reason=reason,
             digest=digest,
             sources=venv.sources,
+            left=len(records.left) if reason is None and records.code in FINISHED else 0,
         )
 
 
@@ -136,10 +168,20 @@ class _Tests:
         module: The module.
         base: A fresh folder.
         launch: Runs the child.
+        most: After how many failures it stops, if it does.
     """
 
-    def __init__(self, venv: Venv, root: Path, module: Module, base: Path, launch: Launch) -> None:
+    def __init__(
+        self,
+        venv: Venv,
+        root: Path,
+        module: Module,
+        base: Path,
+        launch: Launch,
+        most: int | None,
+    ) -> None:
         self._venv, self._marker, self._base, self._launch = venv, module.marker, base, launch
+        self._most = most
         self.checkout = base / "checkout"
         self.folders = [
             (package_folder(root, package) / "tests").relative_to(root).as_posix()
@@ -168,14 +210,21 @@ class _Tests:
             "token": token,
             "results": str(results),
             "libraries": LIBRARIES,
+            "most": self._most,
             "places": [[*place, exercise] for place, exercise in (places or {}).items()],
             "arguments": [*self._options(folder), *(str(self.checkout / name) for name in which)],
         }
         command = [str(self._venv.python), "-I", str(CHILD)]
         variables = clean_environment()
-        ended = self._launch(command, folder=folder, environment=variables, given=json.dumps(job))
+        given = json.dumps(job)
+        try:
+            ended = self._launch(command, folder=folder, environment=variables, given=given)
+        except KeyboardInterrupt:
+            if running := read_records(results, token).running:
+                raise KeyboardInterrupt(f"Interrupted while running {running}.") from None
+            raise
         records = read_records(results, token)
-        return records, records.reason(ended)
+        return records, records.reason(ended, self._most)
 
     def _options(self, folder: Path) -> list[str]:
         place = ["--rootdir", str(self.checkout), "-c", str(self.checkout / "pyproject.toml")]

@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -62,7 +63,8 @@ class Venv:
     Args:
         folder: Its folder.
         trusted: Whether what runs in it may share files with the installer's cache. If not, each
-            file is a copy, so that code in it cannot change what others install.
+            file is a copy, so that code in it cannot change what others install. All but the
+            learner's files are compiled then: hers would be by a process that nothing limits.
     """
 
     def __init__(self, folder: Path, *, trusted: bool = True) -> None:
@@ -109,16 +111,28 @@ class Venv:
         constraints.write_text("".join(lines), encoding="utf-8")
         _run([*self._installer(), "-c", str(constraints), *requirements], self.folder)
         self.sources = tuple(self._prove(wheels, mine))
+        if not self.trusted:
+            self._compile_all_but([wheels[name] for name in mine])
 
     def _installer(self) -> list[str]:
         if uv := find_uv():
-            # What strangers' code runs in may be read-only by then: nothing is compiled later.
-            apart = [] if self.trusted else ["--link-mode", "copy", "--compile-bytecode"]
+            apart = [] if self.trusted else ["--link-mode", "copy", "--no-compile-bytecode"]
             return [*uv, "pip", "install", "--quiet", "--python", str(self.python), *apart]
         quiet = ["install", "--quiet", "--disable-pip-version-check"]
+        if not self.trusted:
+            quiet.append("--no-compile")
         if _has("pip"):
             return [sys.executable, "-P", "-m", "pip", "--python", str(self.python), *quiet]
         return [str(self.python), "-P", "-m", "pip", *quiet]
+
+    def _compile_all_but(self, wheels: Sequence[Path]) -> None:
+        """Compile what is installed, since the environment may be read-only when it is used."""
+        folders = {self.site / name for wheel in wheels for name in _top_level(wheel)}
+        command = [sys.executable, "-P", "-m", "compileall", "-qq", "-j", "0", str(self.site)]
+        if folders:
+            command += ["-x", "|".join(rf"{re.escape(str(path))}([/\\]|$)" for path in folders)]
+        # What cannot be compiled is a file of a library that no one imports.
+        launch(command, folder=self.folder, environment=clean_environment())
 
     def _prove(self, wheels: Mapping[str, Path], mine: Sequence[str]) -> Iterator[Source]:
         for distribution in sorted(distributions(path=[str(self.site)]), key=lambda d: d.name):
@@ -161,7 +175,7 @@ def difference(site: Path, wheel: Path) -> str | None:
     """Say how what is installed differs from what a wheel holds, if it does."""
     with zipfile.ZipFile(wheel) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    packages = {name.partition("/")[0] for name in members if ".dist-info/" not in name}
+    packages = _top_level(wheel)
     for name, content in members.items():
         if name.endswith((".dist-info/RECORD", "/")):  # RECORD is the installer's to write
             continue
@@ -237,6 +251,13 @@ def _run(command: list[str], folder: Path) -> Ended:
             f"{Path(command[0]).name} ended with {ended.code}.\n{ended.output.strip()}"
         )
     return ended
+
+
+def _top_level(wheel: Path) -> set[str]:
+    """The names in site-packages of what a wheel holds, beside its metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    return {name.partition("/")[0] for name in names if ".dist-info/" not in name}
 
 
 def _sha256(path: Path) -> str:

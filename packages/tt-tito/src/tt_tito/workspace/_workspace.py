@@ -21,6 +21,7 @@ from tt_tito._errors import TitoError
 from ._backups import Backup, backups, copy_into, copy_verified, find_backup, new_backup, same
 from tt_tito.course._curriculum import CAPSTONE, Curriculum, Module, package_folder, read_curriculum
 from tt_tito.course._exercises import blanked, encode, fill, is_blank, locate, reference_body
+from tt_tito.course._sources import Sources
 from ._fingerprint import Fingerprint, Snapshot
 from ._state import MilestoneRecord, ModuleRecord, State, locked, now, read_state, write_state
 
@@ -119,6 +120,22 @@ class Workspace:
         for package in module.packages:
             for exercise in module.exercises_in(package):
                 locate(self.folder / package, exercise)
+
+    def parse(self, packages: Iterable[str]) -> None:
+        """Refuse packages of hers with a file that is not Python.
+
+        Args:
+            packages: Their names.
+
+        Raises:
+            TitoError: If a file does not parse; the message names it and the line.
+        """
+        for package in packages:
+            sources = Sources(self.folder / package)
+            source = self.folder / package / "src"
+            for file in sorted(source.rglob("*.py")):
+                name = file.relative_to(source).with_suffix("").parts
+                sources.module(name[:-1] if name[-1] == "__init__" else name)
 
     def unwritten(self, module: Module) -> tuple[str, ...]:
         """Return the exercises of a module that are still blank in her packages.

@@ -25,6 +25,7 @@ import pytest
 LONGEST = 1000  # characters of a value that are recorded
 PRINTED = 4000  # characters of what a failing test printed
 FRAMES = 60  # frames of a traceback, the innermost
+NOTES = 20  # notes of an exception
 
 Record = dict[str, object]
 Write = Callable[[Record], None]
@@ -45,7 +46,8 @@ def main() -> int:
             with suppress(ImportError):
                 importlib.import_module(name)
         sys.dont_write_bytecode = True
-        recorder = Recorder(write, {(place[0], place[1]): place[2] for place in job["places"]})
+        places = {(place[0], place[1]): place[2] for place in job["places"]}
+        recorder = Recorder(write, places, most=job["most"])
         # Only plugins that are named run: what is tested cannot bring one.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         code = int(pytest.main(job["arguments"], plugins=[recorder]))
@@ -60,11 +62,17 @@ class Recorder:
         write: Takes each record.
         places: The exercises to watch for: file and qualified name of the code, to name. Without
             any, nothing is watched.
+        most: After how many failures the run stops; None means that all tests are run.
     """
 
-    def __init__(self, write: Write, places: dict[tuple[str, str], str]) -> None:
+    def __init__(
+        self, write: Write, places: dict[tuple[str, str], str], *, most: int | None = None
+    ) -> None:
         self._write = write
         self._places = places
+        self._most = most
+        self._session: pytest.Session | None = None
+        self._failures = 0
         self._compared: tuple[object, object] | None = None
         self._ran: dict[str, int] = {}
         self._outcome = "passed"
@@ -83,6 +91,7 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Record which tests there are."""
+        self._session = session
         self._write({"event": "collected", "tests": [item.nodeid for item in session.items]})
 
     def pytest_exception_interact(
@@ -106,9 +115,10 @@ class Recorder:
         with watch(self._places, self._ran):
             return (yield)
 
-    def pytest_assertrepr_compare(self, left: object, right: object) -> None:
-        """Keep the two sides of the comparison that failed."""
-        self._compared = (left, right)
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        """Keep the two sides of the comparison that failed: the actual value and the expected."""
+        if op not in ("in", "not in"):  # there the value stands on either side
+            self._compared = (left, right)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -136,21 +146,26 @@ class Recorder:
         record |= {"ran": self._ran} if self._places else {}
         record |= {"failure": self._details} if self._details is not None else {}
         self._write(record)
+        self._failures += self._outcome == "failed"
+        if self._failures == self._most and self._session is not None:
+            self._session.shouldfail = f"stopped after {self._failures} failures"
 
     def _describe(self, error: BaseException) -> Record:
         traceback = list(walk(error.__traceback__))
+        compared = numpy_sides(traceback)
+        if error.__context__ is not None:  # where it began, also of one raised `from None`
+            traceback += walk(error.__context__.__traceback__)
         frames = [describe_frame(frame, line) for frame, line in traceback[-FRAMES:]]
         if isinstance(error, SyntaxError) and error.filename is not None:
-            text = (error.text or "").strip()
+            text = clipped((error.text or "").strip(), LONGEST)
             frames.append({"file": error.filename, "line": error.lineno, "name": "", "text": text})
-        compared = numpy_sides(traceback)
         if compared is None and isinstance(error, AssertionError):
             compared = self._compared
         kind = type(error).__name__
         return {
             "kind": kind,
             "message": clipped(safely(str, error) or kind, 4 * LONGEST),
-            "notes": [clipped(note, LONGEST) for note in getattr(error, "__notes__", [])],
+            "notes": [clipped(note, LONGEST) for note in getattr(error, "__notes__", [])[:NOTES]],
             "frames": frames,
             "actual": None if compared is None else value(compared[0]),
             "expected": None if compared is None else value(compared[1]),
@@ -182,7 +197,7 @@ def walk(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
 def describe_frame(frame: FrameType, line: int) -> Record:
     """Say where a frame is."""
     code = frame.f_code
-    text = linecache.getline(code.co_filename, line).strip()
+    text = clipped(linecache.getline(code.co_filename, line).strip(), LONGEST)
     return {"file": code.co_filename, "line": line, "name": code.co_qualname, "text": text}
 
 
