@@ -279,9 +279,9 @@ def exercises(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False)
 def learner(session: nox.Session) -> None:
-    """Make environments for packages of a learner's own: test them, run milestones on them."""
+    """Make environments for a learner's packages: test and grade them, run milestones on them."""
     install(session, *ALL, *group("tests"), *group("nox"))
-    session.run("pytest", "-m", "environments", "packages/tt-tito/tests/trial", *session.posargs)
+    session.run("pytest", "-m", "environments", "packages/tt-tito/tests", *session.posargs)
     session.run("pytest", "learner", *session.posargs)
 
 

@@ -36,7 +36,10 @@ from tt_tito.trial._venv import Source, Venv
 from tt_tito.workspace._fingerprint import Fingerprint
 from tt_tito.workspace._state import ModuleRecord, State, dump_state, now
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has limits of time only")
+pytestmark = [
+    pytest.mark.environments,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has limits of time only"),
+]
 
 # --- A course of one package ----------------------------------------------------------------------
 
