@@ -1,5 +1,9 @@
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,3 +33,22 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture(scope="session")
+def imported(repository: Path) -> Callable[[str], AbstractContextManager[Any]]:
+    """Import a script of the repository as a module."""
+
+    @contextmanager
+    def import_script(file: str) -> Iterator[Any]:
+        path = repository / file
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where its dataclasses look for their annotations
+        spec.loader.exec_module(module)
+        yield module
+        del sys.modules[spec.name]
+
+    return import_script

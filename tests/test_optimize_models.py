@@ -1,13 +1,11 @@
 """Milestone 06: what its script reports, on models whose figures are known."""
 
 import copy
-import importlib.util
 import json
 import math
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,15 +27,9 @@ SCRIPT = "milestones/06_2024_systems_age/optimize_models.py"
 
 
 @pytest.fixture(scope="module")
-def script(repository: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("optimize_models", repository / SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def script(imported: Callable[[str], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with imported(SCRIPT) as module:
+        yield module
 
 
 class Notes:

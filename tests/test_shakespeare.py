@@ -1,8 +1,8 @@
 """Milestone 05: what its script measures, on models and texts whose figures are known."""
 
-import importlib.util
 import math
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,9 @@ TEXT = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nS
 
 
 @pytest.fixture(scope="module")
-def script(repository: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("vaswani_shakespeare", repository / SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def script(imported: Callable[[str], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with imported(SCRIPT) as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tt_tito.workspace._standing import (
 )
 from tt_tito.workspace._workspace import Workspace
 
-from .module import add_workspace_options, open_workspace, print_command, print_module
+from ._places import add_workspace_options
+from .module import open_workspace, print_command, print_module
 
 COLOURS = {"passed": "green", "stale": "yellow", "unlocked": "bold"}
 NAMED = 4  # changes that are named; of more, there is the number

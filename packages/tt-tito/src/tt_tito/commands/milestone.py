@@ -16,6 +16,8 @@ from tt_tito._installed import Lack, installed_version, lacking
 from tt_tito._script import Script, read_script
 from tt_tito._terminal import coloured, paragraph
 
+from ._places import add_workspace_options
+
 
 def main(argv: Sequence[str]) -> int:
     """Run `tito milestone` and return its exit code."""
@@ -23,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     flags: list[str] = []
     if options.action == "run":  # what is tito's own may stand after the number too
         options, flags = _own_parser().parse_known_args(options.flags, options)
-    root = find_root(Path.cwd()) if options.root is None else Path(options.root)
+    root = options.root or find_root(Path.cwd())
     if options.action == "list":
         return list_milestones(root)
     entry = find(root, options.number)
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tito milestone", description="List, explain and run the milestones of a checkout."
     )
-    _add_places(parser)
+    add_workspace_options(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the milestones, and which of them can run here")
     info = actions.add_parser("info", help="what a milestone is about and what it needs")
@@ -71,20 +73,8 @@ def _own_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--mine", action="store_true")
-    _add_places(parser)
+    add_workspace_options(parser)
     return parser
-
-
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--root", help="the checkout; by default the one that the current folder is in"
-    )
-    parser.add_argument(
-        "--workspace",
-        type=Path,
-        metavar="FOLDER",
-        help="your packages; by default the folder 'workspace' of the checkout",
-    )
 
 
 def list_milestones(root: Path) -> int:

@@ -17,6 +17,8 @@ from tt_tito.trial._outcome import print_outcome, shown
 from tt_tito.workspace._standing import ModuleStanding, module_standing, needed_modules
 from tt_tito.workspace._workspace import FOLDER, Change, Workspace
 
+from ._places import add_workspace_options
+
 MOST = 50  # failing tests after which a module's tests stop: she mends one at a time
 COLOURS = {"completed": "green", "stale": "yellow", "started": "bold"}
 
@@ -92,22 +94,6 @@ def _parser() -> argparse.ArgumentParser:
                 "--peek", action="store_true", help="show it before; that is recorded"
             )
     return parser
-
-
-def add_workspace_options(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where the checkout and the workspace are."""
-    parser.add_argument(
-        "--root",
-        type=Path,
-        metavar="FOLDER",
-        help="the checkout; by default the one that the current folder is in",
-    )
-    parser.add_argument(
-        "--workspace",
-        type=Path,
-        metavar="FOLDER",
-        help="your packages; by default the folder 'workspace' of the checkout",
-    )
 
 
 def open_workspace(options: argparse.Namespace) -> Workspace:
