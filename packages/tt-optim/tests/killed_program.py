@@ -1,7 +1,8 @@
 """Trains a model in child processes that it kills, and reports what became of each run.
 
-Run as a program, with a folder and a seed. Each run is killed once, at a random moment or at a
-random file operation, and then resumed; one line of JSON says how all of them ended.
+Run as a program, with a folder and a seed. Each run is killed once, at a random call or return of
+a function or at a random file operation, and then resumed; one line of JSON says how all ended.
+Moments are counted and not timed, so that they lie in the same places on any machine.
 """
 
 import hashlib
@@ -10,9 +11,9 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ import tt_nn as nn
 import tt_optim as optim
 
 EPOCHS, RUNS = 4, 20
+
+Count = Callable[[Path, Callable[[int], object]], None]
 
 
 class Shuffled:
@@ -101,6 +104,19 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def count_calls(folder: Path, reached: Callable[[int], object]) -> None:
+    """Call a function with the number of every call and return of a function from now on."""
+    del folder
+    seen = 0
+
+    def hook(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal seen
+        seen += 1
+        reached(seen)
+
+    sys.setprofile(hook)
+
+
 def count_file_operations(folder: Path, reached: Callable[[int], object]) -> None:
     """Call a function with the number of every operation on files in the folder from now on."""
     seen = 0
@@ -125,50 +141,50 @@ def main() -> None:
         child = in_a_child(lambda: (folder / "digest").write_text(train(folder)))
         return (folder / "digest").read_text() if ended(child) == 0 else None
 
-    (root / "warm").mkdir()
-    train(root / "warm")  # so that no child spends its time on imports
-    begin = time.perf_counter()
-    expected = run("undisturbed")
-    seconds = time.perf_counter() - begin
+    def moments(count: Count) -> int:
+        folder = root / count.__name__
+        folder.mkdir()
+        last = 0
 
-    def counted() -> None:
-        folder = root / "counted"
-        total: list[int] = []
-        count_file_operations(folder, total.append)
-        train(folder)
-        (root / "operations").write_text(str(len(total)))
+        def note(number: int) -> None:
+            nonlocal last
+            last = number
 
-    (root / "counted").mkdir()
-    assert ended(in_a_child(counted)) == 0
-    operations = int((root / "operations").read_text())
+        def work() -> None:
+            count(folder, note)
+            train(folder)
+            sys.setprofile(None)
+            (root / "moments").write_text(str(last))
 
-    outcomes = []
-    for k in range(2 * RUNS):
-        name = f"run{k}"
+        assert ended(in_a_child(work)) == 0
+        return int((root / "moments").read_text())
+
+    def killed(name: str, count: Count, moment: int) -> bool:
         folder = root / name
         folder.mkdir()
-        moment = chance.uniform(0.0, seconds) if k < RUNS else chance.randint(1, operations)
 
-        def at_operation(folder: Path = folder, moment: float = moment) -> None:
-            def kill(number: int) -> None:
-                if number == moment:
-                    os.kill(os.getpid(), signal.SIGKILL)
+        def kill(number: int) -> None:
+            if number == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-            count_file_operations(folder, kill)
+        def work() -> None:
+            count(folder, kill)
             train(folder)
 
-        if k < RUNS:
-            child = in_a_child(lambda folder=folder: train(folder))  # type: ignore[misc]  # bound
-            time.sleep(moment)
-            os.kill(child, signal.SIGKILL)
-        else:
-            child = in_a_child(at_operation)
-        code = ended(child)
-        checkpoints = optim.Checkpoints(folder / "checkpoints").steps()
-        outcomes.append(
-            {"killed": code == -signal.SIGKILL, "checkpoints": checkpoints, "digest": run(name)}
-        )
-    print(json.dumps({"expected": expected, "operations": operations, "outcomes": outcomes}))
+        return ended(in_a_child(work)) == -signal.SIGKILL
+
+    (root / "warm").mkdir()
+    train(root / "warm")  # so that no child spends its moments on imports
+    expected = run("undisturbed")
+    outcomes = []
+    for count in (count_calls, count_file_operations):
+        last = moments(count)
+        for k in range(RUNS):
+            name = f"{count.__name__}{k}"
+            died = killed(name, count, chance.randint(1, last))
+            checkpoints = optim.Checkpoints(root / name / "checkpoints").steps()
+            outcomes.append({"killed": died, "checkpoints": checkpoints, "digest": run(name)})
+    print(json.dumps({"expected": expected, "outcomes": outcomes}))
 
 
 if __name__ == "__main__":

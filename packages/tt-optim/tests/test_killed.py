@@ -26,6 +26,7 @@ def test_a_killed_run_goes_on_to_the_same_parameters_bit_for_bit(tmp_path: Path)
     outcomes = report["outcomes"]
     assert report["expected"]
     assert [outcome["digest"] for outcome in outcomes] == [report["expected"]] * 40, done.stderr
+    # A step before the end may be missed: what is cached between runs changes the count a little.
+    assert sum(outcome["killed"] for outcome in outcomes) >= 38
     # The moments are spread over the runs: before the first checkpoint, and after several.
-    assert sum(outcome["killed"] for outcome in outcomes) >= 30
     assert sum(bool(outcome["checkpoints"]) for outcome in outcomes) >= 20
