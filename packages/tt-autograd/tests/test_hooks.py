@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 import tt_autograd as tt
+from tt_autograd.seam import prompt
 
 pytestmark = pytest.mark.module_06
 
@@ -172,3 +174,38 @@ def test_grad_does_not_touch_gradients_but_runs_hooks() -> None:
     tt.grad(x * 5.0, x)
     assert x.grad is None
     assert seen == [5.0]
+
+
+def test_hooks_of_leaves_can_run_as_soon_as_their_gradient_is_whole() -> None:
+    first, second, third = leaf([1.0]), leaf([2.0]), leaf([3.0])
+    order: list[str] = []
+    seen: list[list[float]] = []
+
+    def note(name: str, x: tt.Tensor) -> None:
+        order.append(name)
+        seen.append(gradient(x))
+
+    for name, x in (("first", first), ("second", second), ("third", third)):
+        x.register_post_accumulate_grad_hook(partial(note, name))
+    hidden = first * second + first  # of the first, two uses
+    hidden.register_hook(lambda g: order.append("backward goes on"))
+    token = prompt.set(True)
+    try:
+        (hidden * third * second).sum().backward()  # of the second, an early one and a late one
+    finally:
+        prompt.reset(token)
+    assert order == ["third", "backward goes on", "second", "first"]
+    assert seen == [[6.0], [15.0], [18.0]]
+    assert [gradient(x) for x in (first, second, third)] == [[18.0], [15.0], [6.0]]
+
+
+def test_hooks_of_leaves_wait_for_the_end_where_a_checkpoint_hides_their_use() -> None:
+    x = leaf([1.0, 2.0])
+    seen: list[Any] = []
+    x.register_post_accumulate_grad_hook(lambda x: seen.append(gradient(x)))
+    token = prompt.set(True)
+    try:
+        (tt.checkpoint(lambda y: y * x, x * 2.0).sum() + (x * 3.0).sum()).backward()
+    finally:
+        prompt.reset(token)
+    assert seen == [[7.0, 11.0]]

@@ -15,6 +15,8 @@ anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
 replaying: ContextVar[tuple[int, int] | None] = ContextVar("replaying", default=None)
 # What is told the number of each node when its derivative has run
 visited: ContextVar[Callable[[int], None] | None] = ContextVar("visited", default=None)
+# Whether leaves' post-accumulate hooks run while backward goes on, not at its end
+prompt: ContextVar[bool] = ContextVar("prompt", default=False)
 
 
 def is_grad_enabled() -> bool:

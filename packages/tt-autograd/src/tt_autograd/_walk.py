@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tt_tensor import OpEvent, ops
 from tt_tensor.seam import observers
 
-from ._modes import always_grad, anomaly, no_grad, visited
+from ._modes import always_grad, anomaly, no_grad, prompt, visited
 from ._rules import identity
 from ._tape import Hook, Leaf, Node, SegmentOutput, Value, changes, describe
 
@@ -85,6 +85,34 @@ def walk(
         return _Walk(retain, record, wanted, accumulate or wanted is None).run(roots)
 
 
+def last_uses(roots: Sequence[tuple[Target, Value]]) -> dict[int, list[Leaf]] | None:
+    """Return the leaves that a hook waits for, by the number of the node that backward ends with.
+
+    A leaf's gradient is whole once that node has been visited, the earliest that used it. None
+    where this cannot be told, as a checkpoint's segment does not show what it used.
+    """
+    earliest: dict[Leaf, int] = {}
+    seen = {target for target, _ in roots}
+    waiting = list(seen)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Leaf):
+            continue
+        if node.plan is None:
+            return None
+        for parent in node.parents:
+            if type(parent) is Leaf:
+                if parent.watched is not None and parent.watched.after:
+                    earliest[parent] = min(node.number, earliest.get(parent, node.number))
+            elif parent is not None and parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    found: dict[int, list[Leaf]] = {}
+    for leaf, number in earliest.items():
+        found.setdefault(number, []).append(leaf)
+    return found
+
+
 class _Walk:
     __slots__ = (
         "accumulate", "found", "grads", "heap", "lowest", "owned", "record", "retain", "wanted",
@@ -111,6 +139,7 @@ class _Walk:
         selective = self.wanted is not None
         watching, told, strict = observers.get(), visited.get(), anomaly.get()
         tensor = _tensor_class()
+        whole = None if record or selective or not prompt.get() else last_uses(roots)
         kind: type[Any] = tensor if record else np.ndarray
         following: Node | None = None  # the latest node, kept out of the heap: chains need none
         while True:
@@ -201,6 +230,10 @@ class _Walk:
                 )  # fmt: skip
                 for callback in watching:
                     callback(event)
+            if whole:
+                for leaf in whole.pop(node.number, ()):
+                    if leaf in grads:
+                        self.finish(leaf, grads.pop(leaf))
             if not retain:
                 node.plan, node.saved, node.parents = None, (), ()
         saved = ()  # lets go of what the last node kept

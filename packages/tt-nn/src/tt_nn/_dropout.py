@@ -9,6 +9,7 @@ import numpy as np
 import tt_tensor
 from tt_autograd import Op, default_generator, defvjp
 from tt_tensor import apply
+from tt_tensor.seam import random_for_rows
 
 from ._module import Module
 
@@ -118,7 +119,7 @@ def _drop(input: T, shape: tuple[int, ...], p: float) -> T:
         shape: The shape of the mask, which broadcasts to the input's.
         p: The probability, from 0 to 1; at 1 nothing is left.
     """
-    keep = default_generator().numpy.random(shape, dtype=np.float32) >= p
+    keep = random_for_rows(default_generator().numpy, shape) >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return apply(DROPOUT, input, np.multiply(keep, input.dtype.type(scale)))
 

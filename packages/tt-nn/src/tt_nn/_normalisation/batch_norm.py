@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from tt_nn._apply import apply
 from tt_nn._compute.backend import run
 from tt_nn._compute.memory import Order, dense, memory_order, restored
 from tt_nn._compute.precision import check_float, widen
+from tt_nn._compute.processes import sum_over_batch
+from tt_tensor.seam import rows
 
 from .running_norm import RunningNorm, move
 
@@ -26,20 +29,40 @@ _SHORT = 16  # columns of a row, below which values are put into another order f
 class _Batch:
     """The statistics of a training batch, which the kernel leaves for the running ones.
 
+    Args:
+        across: What adds up the sums of every process that shares the batch, if there are others.
+
     Attributes:
         mean: Of each channel.
         var: Of each channel, divided by the number of values.
         count: Values of each channel.
     """
 
-    __slots__ = ("count", "mean", "var")
+    __slots__ = ("across", "count", "mean", "var")
 
     mean: Array
     var: Array
     count: int
 
+    def __init__(self, across: Callable[[Array], Array] | None) -> None:
+        self.across = across
+
     def __repr__(self) -> str:
         return "batch"
+
+    def take(self, count: int, mean: Array, var: Array) -> None:
+        """Take the statistics of the part that is here, and make those of the whole of it."""
+        if self.across is not None:
+            part = rows.get()
+            own = 0 if part is not None and not part.count else count  # one may stand in for none
+            dtype, mean = mean.dtype, mean.astype(np.float64)
+            sums = self.across(own * np.stack([np.ones_like(mean), mean, var + mean**2]))
+            count, mean = round(float(sums[0, 0])), sums[1] / sums[0]
+            var = np.maximum(sums[2] / sums[0] - mean**2, 0).astype(dtype)
+            mean = mean.astype(dtype)
+        if count < 2:
+            raise ValueError("expected more than one value per channel in training")
+        self.mean, self.var, self.count = mean, var, count
 
 
 class _Kept(NamedTuple):
@@ -47,13 +70,13 @@ class _Kept(NamedTuple):
 
     Attributes:
         order: Of the dimensions in memory, for `dense`.
-        mean: Of each channel.
         scale: 1 / sqrt(var + eps), of each channel.
+        batch: Its statistics, and how processes share it.
     """
 
     order: Order
-    mean: Array
     scale: Array
+    batch: _Batch
 
 
 def _order_for_runs(x: Array) -> Order:
@@ -77,21 +100,17 @@ def _batch_norm(
     _check(input, weight, bias)
     channels = input.shape[1]
     count = input.size // channels if channels else 0
-    if count < 2:
-        raise ValueError("expected more than one value per channel in training")
     order = _order_for_runs(input)
     x = dense(widen(input), order)
     values = _by_channel(x, order)
-    mean, var = _moments(run("moments", values))
-    scale = 1 / np.sqrt(var + eps)
-    batch.mean, batch.var, batch.count = mean, var, count
-
+    batch.take(count, *_moments(run("moments", values)))
+    scale = 1 / np.sqrt(batch.var + eps)
     factor = scale if weight is None else scale * weight
     shift = np.zeros(channels) if bias is None else bias
     out = np.empty(x.shape, x.dtype)
-    numbers = (each.astype(x.dtype) for each in (mean, factor, shift))
+    numbers = (each.astype(x.dtype) for each in (batch.mean, factor, shift))
     run("standardise", values, *numbers, _by_channel(out, order))
-    return restored(out, order).astype(input.dtype, copy=False), _Kept(order, mean, scale)
+    return restored(out, order).astype(input.dtype, copy=False), _Kept(order, scale, batch)
 
 
 def _moments(parts: list[tuple[int, Array, Array]]) -> tuple[Array, Array]:
@@ -124,7 +143,8 @@ def _slopes(
     With h the normalised values, that of the input is
     weight * scale * (g - mean(g) - h * mean(g * h)).
     """
-    order, mean, scale = aux
+    order, scale, batch = aux
+    mean = batch.mean
     dense_input = dense(widen(input), order)
     x, dy = _by_channel(dense_input, order), _by_channel(dense(widen(g), order), order)
     parts = run("products", dy, x, mean.astype(x.dtype))
@@ -133,8 +153,9 @@ def _slopes(
     if not needs[0]:
         return None, dweight, dbias
     factor = scale if weight is None else scale * weight
-    count = x.size // len(mean)
-    numbers = (mean, factor, factor * scale * dweight / -count, factor * dbias / -count)
+    sums = np.stack([dbias, dweight], dtype=np.float64)
+    over, by = sums if batch.across is None else batch.across(sums)
+    numbers = (mean, factor, factor * scale * by / -batch.count, factor * over / -batch.count)
     out = np.empty(dense_input.shape, x.dtype)
     run(
         "standardise_slope",
@@ -150,6 +171,8 @@ def _per_channel(values: Value, ndim: int) -> Value:
 def _batch_norm_of_plain_ops(
     input: Value, weight: Value, bias: Value, eps: float, batch: _Batch
 ) -> Value:
+    if batch.across is not None:
+        raise RuntimeError("expected no second derivative where processes share the batch")
     dims = (0, *range(2, input.ndim))
     centred = input - input.mean(dim=dims, keepdim=True)
     out = centred * ((centred * centred).mean(dim=dims, keepdim=True) + eps) ** -0.5
@@ -260,7 +283,7 @@ def batch_norm(
                 "batch_norm: expected running_mean and running_var outside training, got None"
             )
         return apply(BATCH_NORM_BY, input, running_mean, running_var, weight, bias, eps=eps)
-    batch = _Batch()
+    batch = _Batch(sum_over_batch.get())
     out = apply(BATCH_NORM, input, weight, bias, eps=eps, batch=batch)
     move(running_mean, batch.mean, momentum)
     move(running_var, batch.var * (batch.count / (batch.count - 1)), momentum)

@@ -12,6 +12,7 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Op, Tensor, default_generator, defvjp, ops
 from tt_nn._apply import apply
+from tt_tensor.seam import rows
 
 from .attention_kernels import Attention, Kept, empty_by_position
 
@@ -66,7 +67,7 @@ def _explain(
 def _attend_back(
     g: Array, query: Array, key: Array, value: Array, attn_mask: Array | None, out: Array,
     aux: Kept, needs: tuple[bool, ...],
-    is_causal: bool, scale: float, dropout_p: float, seed: int,
+    is_causal: bool, scale: float, dropout_p: float, seed: tuple[int, int],
 ) -> tuple[Array | None, ...]:  # fmt: skip
     attention = Attention(query, key, value, attn_mask, is_causal, scale, dropout_p, seed)
     lead, dtype = attention.query.shape[:-2], attention.query.dtype
@@ -185,7 +186,8 @@ def scaled_dot_product_attention(
         scale = 1 / math.sqrt(query.shape[-1]) if query.ndim and query.shape[-1] else 1.0
     return apply(
         ATTENTION, query, key, value, attn_mask,
-        is_causal=is_causal, scale=scale, dropout_p=dropout_p, seed=dropout_seed(name, dropout_p),
+        is_causal=is_causal, scale=scale, dropout_p=dropout_p,
+        seed=dropout_seed(name, dropout_p, len(query) if query.ndim > 2 else 1),
     )  # fmt: skip
 
 
@@ -212,11 +214,19 @@ def _by_group(
     return query.unflatten(-3, (kv_heads, group)), key.unsqueeze(-3), value.unsqueeze(-3), attn_mask
 
 
-def dropout_seed(name: str, dropout_p: float) -> int:
-    """Return a seed for the dropout of one call, from the default generator."""
+def dropout_seed(name: str, dropout_p: float, samples: int) -> tuple[int, int]:
+    """Return a seed for the dropout of one call, and the number of its first sample.
+
+    The seed is the default generator's; the number is not 0 in a part of a batch.
+    """
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: expected dropout_p from 0 to 1, got {dropout_p!r}")
-    return int(default_generator().numpy.integers(1 << 62)) if dropout_p else 0
+    if not dropout_p:
+        return 0, 0
+    part = rows.get()
+    each = samples // part.count if part is not None and part.count else 0
+    first = 0 if part is None or each * part.count != samples else each * part.start
+    return int(default_generator().numpy.integers(1 << 62)), first
 
 
 def attention_weights(

@@ -47,13 +47,11 @@ class Block(NamedTuple):
     """Some rows of queries of some samples, and the keys that they see.
 
     Attributes:
-        number: Its place among all blocks.
         samples: Which entries of the first dimension.
         rows: Which queries.
         keys: How many keys, from the first on.
     """
 
-    number: int
     samples: slice
     rows: slice
     keys: int
@@ -70,7 +68,8 @@ class Attention:
         is_causal: Whether query t sees keys 0 to t only.
         scale: The factor of the scores.
         dropout_p: The share of weights that are set to zero.
-        seed: Of the random numbers that choose them.
+        seed: Of the random numbers that choose them, and the number of the first sample, which is
+            not 0 in a part of a batch.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Attention:
         is_causal: bool,
         scale: float,
         dropout_p: float,
-        seed: int,
+        seed: tuple[int, int],
     ) -> None:
         lead = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
         self.lead = lead
@@ -97,7 +96,7 @@ class Attention:
         self.is_causal = is_causal
         self.scale = self.query.dtype.type(scale)
         self.dropout_p = dropout_p
-        self.seed = seed
+        self.seed, self.first = seed
 
     def blocks(self) -> Iterator[list[Block]]:
         """Go over the blocks; those of the same samples come together, from the last rows on."""
@@ -109,14 +108,12 @@ class Attention:
         rows = min(rows, max(self.length, 1))
         step = max(1, _BLOCK // (row * rows))
         starts = range(0, self.length, rows)
-        number = 0
         for first in range(0, samples, step):
             group = []
             for start in reversed(starts):
                 stop = min(start + rows, self.length)
                 keys = min(stop, self.keys) if self.is_causal else self.keys
-                group.append(Block(number, slice(first, first + step), slice(start, stop), keys))
-                number += 1
+                group.append(Block(slice(first, first + step), slice(start, stop), keys))
             yield group
 
     def scores(self, block: Block, out: Array | None = None) -> Array:
@@ -124,7 +121,7 @@ class Attention:
 
         The mask's numbers are added. The result is written to ``out`` if that is given.
         """
-        _, samples, rows, keys = block
+        samples, rows, keys = block
         q = self.query[samples, ..., rows, :] * self.scale
         k = self.key[samples, ..., :keys, :]
         scores: Array = np.matmul(q, k.swapaxes(-1, -2), out=out)
@@ -137,7 +134,7 @@ class Attention:
 
         Queries count from ``block.rows.start``, keys from 0.
         """
-        _, _, rows, keys = block
+        _, rows, keys = block
         if self.is_causal and keys > rows.start + 1:
             # Only the keys beside the block's own rows can be later than a query.
             shape = rows.stop - rows.start, keys - rows.start
@@ -145,14 +142,13 @@ class Attention:
 
     def chosen(self, block: Block) -> Array:
         """Return the factors of dropout for a block: 0, or 1 / (1 - p); the same at each call."""
-        shape = (
-            len(self.query[block.samples]),
-            *self.query.shape[1:-2],
-            block.rows.stop - block.rows.start,
-            block.keys,
-        )
-        rng = np.random.Generator(np.random.SFC64((self.seed, block.number)))
-        keep = rng.random(shape, np.float32) >= self.dropout_p
+        rows = block.rows.stop - block.rows.start
+        shape = (len(self.query[block.samples]), *self.query.shape[1:-2], rows, block.keys)
+        # Each sample has its own stretch of the random numbers, wherever it is computed.
+        before = (self.first + block.samples.start) * math.prod(shape[1:])
+        source = np.random.PCG64((self.seed, block.rows.start)).advance(before // 2)
+        drawn = np.random.Generator(source).random(before % 2 + math.prod(shape), np.float32)
+        keep = drawn[before % 2 :].reshape(shape) >= self.dropout_p
         factor = 1 / (1 - self.dropout_p) if self.dropout_p < 1 else 0.0
         return np.asarray(np.multiply(keep, self.query.dtype.type(factor)))
 
@@ -181,7 +177,7 @@ class Attention:
         return out.astype(dtype, copy=False), kept
 
     def _forward(self, block: Block, out: Array, kept: Kept | None) -> None:
-        _, samples, rows, keys = block
+        samples, rows, keys = block
         every = None if kept is None else kept.exponentials
         weights = self.scores(block, None if every is None else every[samples, ..., rows, :keys])
         compiled = loop("softmax_rows") if weights.dtype == np.float32 else None
@@ -251,7 +247,7 @@ class Attention:
         self, block: Block, g: Array, out: Array, kept: Kept,
         gradients: tuple[Array, ...], bias_gradient: Array | None, fresh: bool,
     ) -> None:  # fmt: skip
-        _, samples, rows, keys = block
+        samples, rows, keys = block
         if kept.exponentials is not None:
             weights = kept.exponentials[samples, ..., rows, :keys]
         else:

@@ -181,7 +181,7 @@ def _cached_attention(
     )
     mask = np.tri(length, before + length, before, dtype=bool) if before else None
     out, _ = Attention(
-        query, keys[:, :, None], values[:, :, None], mask, mask is None, scale, 0.0, 0
+        query, keys[:, :, None], values[:, :, None], mask, mask is None, scale, 0.0, (0, 0)
     ).forward(qkv.dtype, False)
     # (N, kv_heads, group, T, D) -> (N, T, heads D)
     return np.moveaxis(out, -2, 1).reshape((samples, length, -1))

@@ -80,7 +80,7 @@ def _attend(qkv: Array, attn_mask: Array | None, **params: Any) -> tuple[Array, 
 def _attend_back(
     g: Array, qkv: Array, attn_mask: Array | None, out: Array, aux: Kept, needs: tuple[bool, ...],
     num_heads: int, num_kv_heads: int,
-    is_causal: bool, scale: float, dropout_p: float, seed: int,
+    is_causal: bool, scale: float, dropout_p: float, seed: tuple[int, int],
 ) -> tuple[Array | None, Array | None]:  # fmt: skip
     attention = _prepare(
         qkv, attn_mask, num_heads, num_kv_heads,
@@ -155,5 +155,5 @@ def self_attention(
         SELF_ATTENTION, qkv, attn_mask,
         num_heads=num_heads, num_kv_heads=num_kv_heads,
         is_causal=is_causal, scale=1 / math.sqrt(dim), dropout_p=dropout_p,
-        seed=dropout_seed(SELF_ATTENTION.name, dropout_p),
+        seed=dropout_seed(SELF_ATTENTION.name, dropout_p, len(qkv)),
     )  # fmt: skip

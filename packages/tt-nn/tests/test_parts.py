@@ -1,0 +1,160 @@
+"""Layers on parts of a batch, as several processes compute it: together, what one computes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tt_autograd as tt
+import tt_nn as nn
+from tt_nn.seam import launched, sum_over_batch
+from tt_tensor.seam import rows, share
+
+# Of no module of the course: a learner may draw for the rows that are there, and no others.
+
+Array = NDArray[Any]
+TOTAL = 7
+
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "Dropout": (lambda: nn.Dropout(0.3), (5,)),
+    "Dropout of flattened rows": (
+        lambda: nn.Sequential(nn.Flatten(0, 1), nn.Dropout(0.3), nn.Unflatten(0, (-1, 3))),
+        (3, 5),
+    ),
+    "Dropout1d": (lambda: nn.Dropout1d(0.3), (3, 4)),
+    "Dropout2d": (lambda: nn.Dropout2d(0.3), (3, 2, 2)),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(4), (4,)),
+    "BatchNorm1d of sequences": (lambda: nn.BatchNorm1d(4), (4, 3)),
+    "BatchNorm2d": (lambda: nn.BatchNorm2d(3), (3, 4, 4)),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.3, batch_first=True),
+        (5, 8),
+    ),
+    "attention in blocks": (
+        lambda: nn.TransformerEncoderLayer(4, 1, 4, dropout=0.2, batch_first=True),
+        (600, 4),
+    ),
+}
+
+
+class Found(NamedTuple):
+    """What a layer gave.
+
+    Attributes:
+        by_row: The output, and the gradient of the input.
+        state: Parameters and buffers afterwards.
+        learned: The gradients of parameters.
+        after: The random number that comes next.
+    """
+
+    by_row: list[Array]
+    state: dict[str, Array]
+    learned: list[Array]
+    after: float
+
+
+def run(make: Callable[[], nn.Module], x: Array, g: Array) -> Found:
+    """Run a layer forward and backward."""
+    tt.set_default_dtype("float64")
+    tt.manual_seed(2)
+    model = make()
+    tt.manual_seed(3)
+    input = tt.tensor(x, requires_grad=True)
+    out = model(input)
+    out.backward(tt.tensor(g))
+    assert input.grad is not None
+    learned = [np.array(p.grad.numpy()) for p in model.parameters() if p.grad is not None]
+    state = {name: np.array(value.numpy()) for name, value in model.state_dict().items()}
+    after = tt.default_generator().numpy.random()
+    return Found([out.detach().numpy(), input.grad.numpy()], state, learned, after)
+
+
+@pytest.mark.parametrize("num_replicas", [2, 3, 9])
+@pytest.mark.parametrize(("make", "shape"), LAYERS.values(), ids=LAYERS)
+def test_parts_give_together_what_the_whole_gives(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], num_replicas: int
+) -> None:
+    random = np.random.default_rng(0)
+    x, g = random.normal(3.0, 2.0, (TOTAL, *shape)), random.normal(size=(TOTAL, *shape))
+    whole = Context().run(run, make, x, g)
+    everyone = threading.Barrier(num_replicas, timeout=30)
+    given: list[Any] = [None] * num_replicas
+
+    def work(rank: int) -> Found:
+        def add_up(values: Array) -> Array:
+            given[rank] = values
+            everyone.wait()
+            total = np.sum(given, axis=0)
+            everyone.wait()
+            return np.asarray(total)
+
+        part = share(TOTAL, num_replicas, rank)
+        rows.set(part)
+        sum_over_batch.set(add_up)
+        own = slice(part.start, part.stop)
+        if part.count:
+            return run(make, x[own], g[own])
+        return run(make, np.zeros((1, *shape)), np.zeros((1, *shape)))  # a row that stands in
+
+    with ThreadPoolExecutor(num_replicas) as pool:
+        parts = list(pool.map(lambda rank: Context().run(work, rank), range(num_replicas)))
+    counts = [share(TOTAL, num_replicas, rank).count for rank in range(num_replicas)]
+    for i, value in enumerate(whole.by_row):
+        joined = np.concatenate([p.by_row[i][:n] for p, n in zip(parts, counts, strict=True)])
+        np.testing.assert_allclose(joined, value, rtol=1e-12, atol=1e-13)
+    for part in parts:
+        assert part.after == whole.after
+        for name, value in whole.state.items():
+            np.testing.assert_allclose(part.state[name], value, rtol=1e-12, atol=1e-14)
+    for i, gradient in enumerate(whole.learned):
+        total = np.sum([p.learned[i] for p in parts], axis=0)
+        np.testing.assert_allclose(total, gradient, rtol=1e-11, atol=1e-12)
+
+
+def test_without_others_a_part_has_its_own_statistics() -> None:
+    x = tt.tensor([[1.0], [3.0]])
+    token = rows.set(share(4, 2, 0))
+    try:
+        out = nn.BatchNorm1d(1)(x)
+    finally:
+        rows.reset(token)
+    np.testing.assert_allclose(out.detach().numpy(), [[-1], [1]], atol=1e-4)
+
+
+def test_shared_statistics_have_no_second_derivative() -> None:
+    def work() -> None:
+        sum_over_batch.set(lambda values: values)
+        x = tt.tensor([[1.0], [3.0]], requires_grad=True)
+        tt.grad(nn.BatchNorm1d(1)(x).sum(), [x], create_graph=True)
+
+    with pytest.raises(RuntimeError, match="second derivative where processes share the batch"):
+        Context().run(work)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"PMI_RANK": "2", "PMI_SIZE": "4"}, (2, 4)),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "3"}, (0, 3)),
+        ({"PMI_RANK": "0", "PMI_SIZE": "1"}, None),
+        ({"PMI_RANK": "0"}, None),
+    ],
+)
+def test_a_launcher_is_known_by_what_it_leaves_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    expected: tuple[int, int] | None,
+) -> None:
+    for name in ("PMI_RANK", "PMI_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launched() == expected
