@@ -22,6 +22,7 @@ from ._loader import DataLoader as DataLoader
 from ._mnist import MNIST as MNIST
 from ._mnist import FashionMNIST as FashionMNIST
 from ._sampler import BatchSampler as BatchSampler
+from ._sampler import DistributedSampler as DistributedSampler
 from ._sampler import RandomSampler as RandomSampler
 from ._sampler import Sampler as Sampler
 from ._sampler import SequentialSampler as SequentialSampler

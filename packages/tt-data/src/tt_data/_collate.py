@@ -82,6 +82,31 @@ def join(pieces: Sequence[T], order: NDArray[np.int64]) -> T:
     return cast(T, joined(pieces))
 
 
+def cut(batch: T, rows: slice) -> T:
+    """Return some rows of a batch: of its tensors, arrays and lists of strings, entry by entry.
+
+    Raises:
+        TypeError: It holds something else, as only a collate function of the user's makes.
+    """
+
+    def pieces(parts: Sequence[Any]) -> object:
+        (part,) = parts
+        if isinstance(part, Tensor | np.ndarray):
+            return part[rows] if part.ndim else part
+        if isinstance(part, list) and all(isinstance(x, str | bytes) for x in part):
+            return part[rows]
+        if part is None or isinstance(part, Number | str):
+            return part  # of the batch as a whole
+        if not isinstance(part, Mapping | tuple | list):
+            raise TypeError(
+                f"DataLoader: cannot take rows out of a {type(part).__name__} that collate_fn "
+                "made; let it return tensors, or tuples, lists and dictionaries of them"
+            )
+        return _entrywise(pieces, parts)
+
+    return cast(T, pieces([batch]))
+
+
 def _entrywise(function: Callable[[Sequence[Any]], object], items: Sequence[Any]) -> object:
     """Apply a function to the first entries of all items, to the second ones, and so on."""
     first = items[0]

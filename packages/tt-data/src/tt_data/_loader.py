@@ -6,10 +6,11 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextvars import Context
-from dataclasses import asdict, dataclass
+from copy import copy
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import count, islice
-from typing import Any, Generic, Never, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Never, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 
@@ -21,16 +22,21 @@ from tt_tensor import (
     manual_seed,
     set_default_dtype,
 )
+from tt_tensor.seam import rows, share
 
-from ._collate import default_collate
-from ._dataset import IterableDataset, SupportsItems, gather, holds_arrays
+from ._dataset import IterableDataset, SupportsItems
+from ._epoch import Epoch, Position, State
+from ._fingerprint import facts
+from ._reader import Reader
 from ._sampler import (
     BatchSampler,
+    DistributedSampler,
     Indices,
     RandomSampler,
     SequentialSampler,
     as_indices,
     check_batch_size,
+    check_rank,
     count_batches,
 )
 from ._threads import in_order
@@ -38,26 +44,6 @@ from .transforms import TransformLike, call, is_random
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-State = dict[str, Any]
-
-
-@dataclass
-class _Epoch:
-    """One pass over the data: what its randomness follows from, and how far it is.
-
-    Attributes:
-        seed: The seed of everything that draws from no generator of its own.
-        sampler: The state of the sampler's own generator, if it has one, before the order is drawn.
-        batches: How many batches have been handed out.
-    """
-
-    seed: int
-    sampler: State | None
-    batches: int = 0
-
-    def batch_seed(self, number: int) -> int:
-        """Return the seed of one batch."""
-        return self.seed << 32 | number
 
 
 class _Options(TypedDict, total=False):
@@ -90,7 +76,8 @@ class DataLoader(Generic[T]):
         shuffle: Whether each epoch goes over the items in a new random order.
         sampler: The order of the items instead: a `Sampler` or another iterable of numbers.
         batch_sampler: The batches instead: an iterable of lists of numbers. ``batch_size``,
-            ``shuffle``, ``sampler`` and ``drop_last`` are then not given.
+            ``shuffle``, ``sampler`` and ``drop_last`` are then not given. Of a
+            `DistributedSampler` only the rank's rows of each batch are made, as `split` says.
         drop_last: Whether to leave out a last batch that is smaller.
         collate_fn: Makes a batch of a list of items, instead of `default_collate`.
         transform: Done to the first tensor of each batch: the images.
@@ -243,16 +230,15 @@ class DataLoader(Generic[T]):
                 sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
             self.batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         # Whether code of the user's runs for each batch, or a transform that draws.
-        self._draws = (
-            not holds_arrays(dataset)
-            or collate_fn is not None
-            or is_random(transform)
-            or is_random(target_transform)
-        )
-        ordered = isinstance(self.batch_sampler, BatchSampler) and self.batch_sampler.in_sequence
+        draws_later = collate_fn is not None or is_random(transform) or is_random(target_transform)
+        self._reader = Reader(dataset, collate_fn, draws_later)
+        self._draws = self._reader.runs_code or draws_later
+        whole = self._whole_batches()
+        ordered = isinstance(whole, BatchSampler) and whole.in_sequence
         self._is_random = self._draws or not ordered
-        self._epoch: _Epoch | None = None
-        self._resumes = False
+        self._position = Position()
+        if isinstance(batch_sampler, DistributedSampler):
+            self._reader = replace(self._reader, part=batch_sampler.rows)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch.
@@ -269,16 +255,88 @@ class DataLoader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Start an epoch, or go on with the one that `load_state_dict` gave."""
-        own = self._own_generator()
-        if self._epoch is None or not self._resumes:
+        own, epoch = self._own_generator(), self._position.epoch
+        if epoch is None or not self._position.resumes:
             seed = 0  # where nothing is random, nothing is drawn: evaluation changes no training
             if self._is_random:
                 seed = int((self.generator or default_generator()).numpy.integers(1 << 63))
-            self._epoch = _Epoch(seed, None if own is None else own.get_state())
-        elif own is not None and self._epoch.sampler is not None:
-            own.set_state(self._epoch.sampler)
-        self._resumes = False
-        return self._batches(self._epoch)
+            epoch = Epoch(seed, None if own is None else own.get_state())
+        elif own is not None and epoch.sampler is not None:
+            own.set_state(epoch.sampler)
+        self._position.epoch, self._position.resumes = epoch, False
+        return self._batches(epoch)
+
+    def split(self, num_replicas: int, rank: int) -> Self:
+        """Return a loader of the part of each batch that is one of several processes'.
+
+        The parts are rows next to each other, as `DistributedSampler` cuts a batch. With the same
+        seed on all ranks they are together, bit for bit, the batches of this loader, augmentation
+        included: transforms draw for all rows and keep what belongs to their own. Of fewer rows
+        than ranks some parts are empty: batches of the usual structure with no rows.
+
+        What is read: of a data set the rank's own items, or all of a batch where they draw random
+        numbers of their own; of a stream every item. ``collate_fn`` and transforms that are
+        functions are given the rank's rows. If they draw, then on all ranks from one seed: by
+        ``tt_tensor.seam.for_rows`` they get numbers for their own rows.
+
+        The two loaders share the data, the generator and the position: batches are counted whole,
+        so a state of either fits the other, and a split into any other number.
+
+        Args:
+            num_replicas: How many processes share the batches.
+            rank: Which of them this is, from 0.
+
+        Raises:
+            TypeError: A number is no whole number.
+            ValueError: There is no such rank, or this loader is split already.
+
+        Example:
+            >>> import tt_data
+            >>> loader = tt_data.DataLoader(range(8), batch_size=5)
+            >>> for rank in range(2):
+            ...     print(list(loader.split(num_replicas=2, rank=rank)))
+            [tensor([0, 1, 2]), tensor([5, 6])]
+            [tensor([3, 4]), tensor([7])]
+        """
+        if self._reader.part is not None:
+            raise ValueError("split: this loader gives a part of its batches already")
+        check_rank("split", num_replicas, rank)
+        made = copy(self)
+        part = partial(share, num_replicas=num_replicas, rank=rank)
+        made._reader = replace(self._reader, part=part)
+        if self.batch_sampler is not None:
+            made.batch_sampler = DistributedSampler(self.batch_sampler, num_replicas, rank)
+        return made
+
+    def fingerprint(self) -> str:
+        """Return lines of text that are the same for loaders of the same data in the same way.
+
+        Each line is ``name: value``: types and lengths, the dtypes, shapes and checksums of arrays,
+        the sampler, the transforms by name, the states of the generators. Processes that are to
+        share batches compare them. Of arrays of more than 64 MB in all, rows at even distances are
+        summed; items that are code's to make are not read.
+
+        Example:
+            >>> import numpy as np, tt_data
+            >>> data = tt_data.TensorDataset(np.zeros((10, 3), np.float32))
+            >>> print(tt_data.DataLoader(data, batch_size=4).fingerprint())
+            dataset: TensorDataset
+            dataset.length: 10
+            dataset.tensors[0]: float32 (10, 3)
+            dataset.tensors[0].checksum: 395d7a27
+            batch_size: 4
+            batches: 3
+            drop_last: False
+            batch_sampler: BatchSampler
+            sampler: SequentialSampler
+            collate_fn: None
+            transform: None
+            target_transform: None
+            generator: not used
+            sampler.generator: None
+            position: start of an epoch
+        """
+        return "\n".join(f"{name}: {value}" for name, value in facts(self, self._is_random))
 
     def state_dict(self) -> State:
         """Return how far the epoch is and the states of the generators, as JSON can hold them.
@@ -288,7 +346,7 @@ class DataLoader(Generic[T]):
         """
         own = self._own_generator()
         return {
-            "epoch": None if self._epoch is None else asdict(self._epoch),
+            "epoch": None if self._position.epoch is None else asdict(self._position.epoch),
             "length": self._length(),
             "generator": None if self.generator is None else self.generator.get_state(),
             "sampler": None if own is None else own.get_state(),
@@ -318,7 +376,7 @@ class DataLoader(Generic[T]):
         """
         own = self._own_generator()
         try:
-            epoch = None if state["epoch"] is None else _Epoch(**state["epoch"])
+            epoch = None if state["epoch"] is None else Epoch(**state["epoch"])
             length = state["length"]
             saved = [("generator", self.generator, state["generator"])]
             saved.append(("sampler's generator", own, state["sampler"]))
@@ -343,7 +401,7 @@ class DataLoader(Generic[T]):
         for _, generator, numbers in saved[:2]:
             if generator is not None:
                 generator.set_state(numbers)
-        self._epoch, self._resumes = epoch, True
+        self._position.epoch, self._position.resumes = epoch, True
 
     def _length(self) -> int | None:
         """Return the number of batches of an epoch, or None where it is not known."""
@@ -357,7 +415,7 @@ class DataLoader(Generic[T]):
         generator = getattr(self.batch_sampler, "generator", None)
         return generator if isinstance(generator, Generator) else None
 
-    def _batches(self, epoch: _Epoch) -> Iterator[T]:
+    def _batches(self, epoch: Epoch) -> Iterator[T]:
         jobs = self._jobs(epoch)
         prepare = partial(set_default_dtype, get_default_dtype())
         if self.num_workers:
@@ -374,21 +432,22 @@ class DataLoader(Generic[T]):
                 break
             epoch.batches += 1
             yield batch[0]
-        if self._epoch is epoch:
-            self._epoch = None
+        if self._position.epoch is epoch:
+            self._position.epoch = None
 
-    def _jobs(self, epoch: _Epoch) -> Iterator[Callable[[], list[T]]]:
+    def _jobs(self, epoch: Epoch) -> Iterator[Callable[[], list[T]]]:
         """Yield what makes each batch still to come; after a stream's end, it makes none."""
         done = epoch.batches
+        make = self._make if self._reader.part is None else self._make_part
         if isinstance(self.dataset, IterableDataset):
             items = self._stream(epoch, done)
             for number in count(done):
-                yield partial(self._make, epoch.batch_seed(number), items)
+                yield partial(make, epoch.batch_seed(number), items)
         else:
             for number, indices in islice(enumerate(self._indices(epoch)), done, None):
-                yield partial(self._make, epoch.batch_seed(number), indices)
+                yield partial(make, epoch.batch_seed(number), indices)
 
-    def _indices(self, epoch: _Epoch) -> Iterator[Indices]:
+    def _indices(self, epoch: Epoch) -> Iterator[Indices]:
         """Yield the batches' numbers, drawn where the epoch's seed is the default generator's."""
         context = Context()
         context.run(manual_seed, epoch.seed)
@@ -397,11 +456,17 @@ class DataLoader(Generic[T]):
             yield as_indices(batch)
 
     def _start_sampler(self) -> Iterator[Sequence[int] | Indices]:
-        if isinstance(self.batch_sampler, BatchSampler):
-            return self.batch_sampler.batches()
-        return iter(cast(Iterable[Sequence[int]], self.batch_sampler))
+        batches = self._whole_batches()
+        if isinstance(batches, BatchSampler):
+            return batches.batches()
+        return iter(cast(Iterable[Sequence[int]], batches))
 
-    def _stream(self, epoch: _Epoch, done: int) -> Iterator[Any]:
+    def _whole_batches(self) -> Iterable[Sequence[int]] | None:
+        """The batch sampler, or the one that a `DistributedSampler` takes parts of."""
+        given = self.batch_sampler
+        return given.batch_sampler if isinstance(given, DistributedSampler) else given
+
+    def _stream(self, epoch: Epoch, done: int) -> Iterator[Any]:
         """Yield a stream's items from a batch on; it begins when the first is asked for."""
         manual_seed(epoch.batch_seed(0))
         items = iter(self.dataset)
@@ -414,22 +479,23 @@ class DataLoader(Generic[T]):
         """Make the batch of some numbers, or the next one of a stream: none at its end."""
         generator = manual_seed(seed) if self._draws else None
         if isinstance(source, np.ndarray):
-            batch = self._gather(source)
+            batch = self._reader.gather(source)
         else:
             items = list(islice(source, self.batch_size))
             if len(items) < (self.batch_size if self.drop_last else 1):
                 return []
-            batch = (self.collate_fn or default_collate)(items)
+            batch = self._reader.collate(items)
         if self.transform is not None or self.target_transform is not None:
             batch = self._transformed(batch, generator)
         return [batch]
 
-    def _gather(self, indices: Indices) -> T:
-        dataset = cast(SupportsItems[Any], self.dataset)
-        if self.collate_fn is None:
-            batch: T = gather(dataset, indices)
-            return batch
-        return self.collate_fn([dataset[i] for i in indices.tolist()])
+    def _make_part(self, seed: int, source: Indices | Iterator[Any]) -> list[T]:
+        """Make the part of a batch that is this rank's: the reader says which."""
+        before = rows.set(None)
+        try:
+            return self._make(seed, source)
+        finally:
+            rows.reset(before)
 
     def _transformed(self, batch: Any, generator: Generator | None) -> Any:
         transforms = (self.transform, self.target_transform)

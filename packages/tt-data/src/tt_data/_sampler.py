@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tt_tensor import Generator, Tensor, default_generator
+from tt_tensor.seam import Rows, share
 
 Indices = NDArray[np.int64]
 
@@ -245,6 +246,74 @@ class BatchSampler:
                 yield as_indices(batch)
 
 
+class DistributedSampler:
+    """Of each batch of another batch sampler, the part of one of several processes.
+
+    The batches of the other one are those of all processes together. Each process gets neighbours
+    of a batch, in the order of the ranks: as many as any other, or one more. Nothing comes twice
+    and nothing is left out, so of a batch smaller than ``num_replicas`` some parts are empty.
+
+    That is where it differs from torch's class of this name, which deals the items of a data set
+    out to batches of each process's own, and repeats or drops some so that all have as many. Here
+    the batches of one process are cut, and come in its order: with any number of processes
+    training sees the same ones. All ranks need the same seed.
+
+    Args:
+        batch_sampler: A `BatchSampler`, or any iterable of lists of numbers.
+        num_replicas: How many processes share the batches.
+        rank: Which of them this is, from 0.
+
+    Raises:
+        TypeError: A number is no whole number, or the other sampler gives parts itself.
+        ValueError: ``num_replicas`` is less than 1, or there is no such rank.
+
+    Example:
+        >>> import tt_data
+        >>> batches = tt_data.BatchSampler(range(8), batch_size=5)
+        >>> for rank in range(2):
+        ...     print(list(tt_data.DistributedSampler(batches, num_replicas=2, rank=rank)))
+        [[0, 1, 2], [5, 6]]
+        [[3, 4], [7]]
+    """
+
+    def __init__(
+        self, batch_sampler: Iterable[Sequence[int]], num_replicas: int, rank: int
+    ) -> None:
+        check_rank("DistributedSampler", num_replicas, rank)
+        if isinstance(batch_sampler, DistributedSampler):
+            raise TypeError(
+                "DistributedSampler: expected a sampler of whole batches, got another "
+                "DistributedSampler; give the one inside, its batch_sampler"
+            )
+        self.batch_sampler = batch_sampler
+        self.num_replicas = num_replicas
+        self.rank = rank
+
+    @property
+    def generator(self) -> Generator | None:
+        """The generator of the other sampler's own, if it has one."""
+        generator = getattr(self.batch_sampler, "generator", None)
+        return generator if isinstance(generator, Generator) else None
+
+    def rows(self, total: int) -> Rows:
+        """Return which rows of a batch are this rank's.
+
+        Args:
+            total: How many rows the whole batch has.
+        """
+        return share(total, self.num_replicas, self.rank)
+
+    def __len__(self) -> int:
+        if not isinstance(self.batch_sampler, Sized):
+            raise TypeError(f"len: {type(self.batch_sampler).__name__} has no length")
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batch_sampler:
+            rows = self.rows(len(batch))
+            yield as_indices(batch)[rows.start : rows.stop].tolist()
+
+
 def as_indices(numbers: ArrayLike) -> Indices:
     """Return numbers of items as an int64 array of one dimension.
 
@@ -270,6 +339,22 @@ def check_batch_size(name: str, batch_size: int) -> None:
         )
     if batch_size < 1:
         raise ValueError(f"{name}: expected a batch_size of at least 1, got {batch_size}")
+
+
+def check_rank(name: str, num_replicas: int, rank: int) -> None:
+    """Refuse a rank that none of so many processes has.
+
+    Raises:
+        TypeError: One of them is no whole number.
+        ValueError: There is no process, or none of that rank.
+    """
+    for what, number in (("num_replicas", num_replicas), ("rank", rank)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise TypeError(f"{name}: expected an int as {what}, got {type(number).__name__}")
+    if num_replicas < 1:
+        raise ValueError(f"{name}: expected num_replicas of at least 1, got {num_replicas}")
+    if not 0 <= rank < num_replicas:
+        raise ValueError(f"{name}: expected a rank from 0 to {num_replicas - 1}, got {rank}")
 
 
 def count_batches(items: int, batch_size: int, drop_last: bool) -> int:

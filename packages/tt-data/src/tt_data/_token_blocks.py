@@ -106,14 +106,23 @@ class TokenBlocks(Dataset[tuple[Tensor, Tensor]]):
         blocks = self._read(indices)
         return from_numpy(blocks[:, :-1]), from_numpy(blocks[:, 1:])
 
+    def check_file(self) -> None:
+        """Refuse to go on where the file has changed; in memory nothing does.
+
+        To call before ``tokens`` are read: a mapped file that was cut would end the process.
+
+        Raises:
+            DataError: The file has changed since it was opened.
+        """
+        if self._path is not None and _identity(self._path) != self._opened:
+            raise DataError(f"{self._path} has changed since it was opened; open it again.")
+
     def _read(self, numbers: int | Indices) -> NDArray[np.int64]:
         """Copy blocks, (..., block_size + 1), unless their file has changed or is corrupt."""
-        if self._path is None:
-            return self._blocks[numbers].astype(np.int64)
-        # Before anything is read: a mapped file that was cut would end the process.
-        if _identity(self._path) != self._opened:
-            raise DataError(f"{self._path} has changed since it was opened; open it again.")
+        self.check_file()
         ids: NDArray[np.int64] = self._blocks[numbers].astype(np.int64)
+        if self._path is None:
+            return ids
         if self.vocab_size is not None and ids.size and ids.max() >= self.vocab_size:
             raise _refused(self._path, f"expected ids below {self.vocab_size}, it has {ids.max()}")
         return ids

@@ -3,7 +3,8 @@
 A transform takes a tensor whose first dimension runs over the items of a batch and returns a new
 one; images are (N, C, H, W). The random ones draw for every item of the batch on its own, from the
 generator that the loader gives them: one for each batch, so that a batch comes out the same
-whichever worker makes it and when.
+whichever worker makes it and when. They draw by ``tt_tensor.seam.for_rows``: where several
+processes share a batch, each draws for all of it and keeps the numbers of its own rows.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tt_tensor import (
     from_numpy,
     get_default_dtype,
 )
+from tt_tensor.seam import for_rows
 
 Array = NDArray[Any]
 
@@ -54,7 +56,8 @@ class Transform(ABC):
 
         Args:
             batch: The items, (N, ...).
-            random: The source of random numbers.
+            random: The source of random numbers, to draw from by ``tt_tensor.seam.for_rows`` what
+                each item gets, so that processes that share a batch draw the same.
         """
 
     def __call__(self, batch: Tensor, generator: Generator | None = None) -> Tensor:
@@ -263,7 +266,7 @@ class RandomHorizontalFlip(Transform):
     def apply(self, batch: Array, random: np.random.Generator) -> Array:
         """Mirror those images for which a number below ``p`` is drawn."""
         _check_images(self, batch)
-        chosen = random.random(len(batch)) < self.p
+        chosen = for_rows(len(batch), random.random) < self.p
         flipped = batch.copy()
         flipped[chosen] = batch[chosen][..., ::-1]
         return flipped
@@ -321,8 +324,8 @@ class RandomCrop(Transform):
                 f"RandomCrop: a window of {self.size} does not fit into images of "
                 f"{batch.shape[2:]} with a padding of {self.padding}"
             )
-        top = random.integers(height, size=len(batch), endpoint=True)
-        left = random.integers(width, size=len(batch), endpoint=True)
+        top = _offsets(height, len(batch), random)
+        left = _offsets(width, len(batch), random)
         return _windows(padded, top, left, self.size)
 
 
@@ -355,8 +358,8 @@ class RandomTranslate(Transform):
         """Pad all images, then cut a window of the old size out of each."""
         _check_images(self, batch)
         down, right = self.shift
-        top = random.integers(2 * down, size=len(batch), endpoint=True)
-        left = random.integers(2 * right, size=len(batch), endpoint=True)
+        top = _offsets(2 * down, len(batch), random)
+        left = _offsets(2 * right, len(batch), random)
         height, width = batch.shape[2:]
         return _windows(_pad(batch, self.shift, "constant"), top, left, (height, width))
 
@@ -400,7 +403,7 @@ class Cutout(Transform):
 
     def _inside(self, length: int, count: int, random: np.random.Generator) -> Array:
         """Draw for each image which of ``length`` rows or columns the square covers."""
-        start = random.integers(length, size=count) - self.size // 2
+        start = _offsets(length - 1, count, random) - self.size // 2
         distance = np.arange(length) - start[:, None]  # (N, length)
         covered: Array = (distance >= 0) & (distance < self.size)
         return covered
@@ -450,6 +453,11 @@ class OneHot(Transform):
 def _check_images(transform: Transform, batch: Array) -> None:
     if batch.ndim != 4:
         raise ValueError(f"{transform}: expected images (N, C, H, W), got shape {batch.shape}")
+
+
+def _offsets(most: int, count: int, random: np.random.Generator) -> Array:
+    """Draw a whole number from 0 to ``most`` for each of ``count`` images."""
+    return for_rows(count, lambda rows: random.integers(most, size=rows, endpoint=True))
 
 
 def _pad(images: Array, padding: tuple[int, int], mode: str) -> Array:
