@@ -75,6 +75,9 @@ def test_leaves_results_and_constants() -> None:
     assert "requires_grad=True" in repr(x)
     assert "grad_fn=<mul>" in repr(y)
     assert "grad" not in repr(c)
+    assert " · requires_grad=True</div>" in x._repr_html_()
+    assert " · grad_fn=&lt;mul&gt;</div>" in y._repr_html_()
+    assert "grad" not in c._repr_html_()
 
 
 def test_requires_grad_can_be_switched_on_leaves_only() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import tt_tensor
 from tt_tensor import DTypeLike, Op, ops
-from tt_tensor.seam import as_operand, format_tensor, observers
+from tt_tensor.seam import as_operand, observers
 
 from . import _vjps as _vjps  # fills the table of rules
 from ._inplace import (
@@ -460,12 +460,10 @@ class Tensor(tt_tensor.Tensor):
             )
         return self._array
 
-    def __repr__(self) -> str:
+    def _notes(self) -> tuple[str, ...]:
         if isinstance(self._node, Node):
-            return format_tensor(self._array, f"grad_fn={self._node!r}")
-        if self._node is not None:
-            return format_tensor(self._array, "requires_grad=True")
-        return format_tensor(self._array)
+            return (f"grad_fn={self._node!r}",)
+        return () if self._node is None else ("requires_grad=True",)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._node, Node):

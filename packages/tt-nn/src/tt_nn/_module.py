@@ -470,6 +470,9 @@ class Module:
         body = "\n  ".join([extra, *lines] if extra else lines)
         return f"{kind}(\n  {body}\n)"
 
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
     def summary(self, *inputs: object) -> Summary:
         """Return a table of the layers, with their parameters and the shapes they put out.
 

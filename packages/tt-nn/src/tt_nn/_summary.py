@@ -21,12 +21,14 @@ class Row(NamedTuple):
             gave something else than a tensor.
         parameters: How many numbers it learns, its submodules' and those named in a row above
             left out.
+        extra: What its `Module.extra_repr` says of it.
     """
 
     name: str
     kind: str
     output_shape: tuple[int, ...] | None
     parameters: int
+    extra: str
 
 
 class Summary:
@@ -46,7 +48,7 @@ class Summary:
 
     def _cells(self) -> list[tuple[str, str, str, str]]:
         table = [("layer", "kind", "output", "parameters")]
-        for name, kind, shape, parameters in self.rows:
+        for name, kind, shape, parameters, _ in self.rows:
             table.append((name, kind, "" if shape is None else str(shape), f"{parameters:,}"))
         return [*table, ("total", "", "", f"{self.parameters:,}")]
 
@@ -56,20 +58,9 @@ class Summary:
         return "\n".join(f"{w:{a}}  {x:{b}}  {y:{c}}  {z:>{d}}" for w, x, y, z in table)
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from ._html import html_of_rows  # only notebooks ask for it
 
-        head, *rows, total = self._cells()
-
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            *texts, number = map(escape, cells)
-            row = "".join(f"<{tag} style='text-align: left'>{text}</{tag}>" for text in texts)
-            return f"<tr>{row}<{tag} style='text-align: right'>{number}</{tag}></tr>"
-
-        return (
-            f"<table><thead>{line(head, 'th')}</thead>"
-            f"<tbody>{''.join(line(row, 'td') for row in rows)}</tbody>"
-            f"<tfoot>{line(total, 'th')}</tfoot></table>"
-        )
+        return html_of_rows(self.rows, self.parameters)
 
 
 def summarise(model: Module, inputs: tuple[object, ...]) -> Summary:
@@ -99,5 +90,6 @@ def summarise(model: Module, inputs: tuple[object, ...]) -> Summary:
     for name, module in named:
         own = {id(p): p.numel() for p in module.parameters(recurse=False) if id(p) not in seen}
         seen |= own.keys()
-        rows.append(Row(name, type(module).__name__, shapes.get(id(module)), sum(own.values())))
+        kind, shape = type(module).__name__, shapes.get(id(module))
+        rows.append(Row(name, kind, shape, sum(own.values()), module.extra_repr()))
     return Summary(rows)

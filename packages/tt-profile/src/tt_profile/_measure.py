@@ -9,10 +9,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
+from ._format import format_seconds
+from ._report import Report, Table
+
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds per call: one sample for each repeat.
+class Timing(Report):
+    """Seconds per call: one sample for each repeat. Printed, it is a table.
 
     Attributes:
         samples: Seconds per call, in the order they were measured.
@@ -30,6 +33,12 @@ class Timing:
         """The distance between the quartiles of the samples, in seconds."""
         lower, upper = _quartiles(self.samples)
         return upper - lower
+
+    def _tables(self) -> list[Table]:
+        columns = ("samples", "median", "between quartiles", "least", "most")
+        times = (self.median, self.spread, min(self.samples), max(self.samples))
+        row = (str(len(self.samples)), *map(format_seconds, times))
+        return [Table("Seconds a call", columns, [row])]
 
 
 def time_it(
@@ -67,8 +76,8 @@ def time_it(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two callables timed in turn: what one takes beside the other.
+class Comparison(Report):
+    """Two callables timed in turn: what one takes beside the other. Printed, it is a table.
 
     Attributes:
         function: Time of the one.
@@ -98,6 +107,19 @@ class Comparison:
     def interval(self) -> tuple[float, float]:
         """The quartiles of the ratios: one that holds 1 says that neither is faster."""
         return _quartiles(self.ratios)
+
+    def _tables(self) -> list[Table]:
+        rows = [
+            (name, format_seconds(timing.median), format_seconds(timing.spread))
+            for name, timing in (("function", self.function), ("baseline", self.baseline))
+        ]
+        low, high = self.interval
+        note = (
+            f"The function takes {self.ratio:.3g} times as long as the baseline, from {low:.3g} to "
+            f"{high:.3g} in the middle half of {len(self.ratios)} rounds."
+        )
+        columns = ("timed", "median", "between quartiles")
+        return [Table("Timed in turns", columns, rows, notes=(note,))]
 
 
 def compare(

@@ -19,7 +19,7 @@ from tt_nn import Module
 from ._format import format_bytes, format_seconds
 from ._measure import Comparison, compare, time_it
 from ._model_bytes import model_bytes
-from ._report import Table, show_tables, text_of_tables
+from ._report import Report, Table
 
 Pass = Callable[[Module], Module]
 
@@ -75,7 +75,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimized:
+class Optimized(Report):
     """What `optimize` made, and what each pass was worth.
 
     Attributes:
@@ -92,12 +92,8 @@ class Optimized:
         """Return all figures as plain values, as JSON takes them."""
         return {"backend": self.backend, "steps": [step.as_dict() for step in self.steps]}
 
-    def show(self) -> None:
-        """Print the tables, with rich where it is installed."""
-        show_tables(_tables(self.steps))
-
-    def __str__(self) -> str:
-        return text_of_tables(_tables(self.steps))
+    def _tables(self) -> list[Table]:
+        return _tables(self.steps)
 
 
 def optimize(

@@ -13,7 +13,7 @@ from tt_nn import Module
 from ._measure import Comparison, compare
 from ._memory import Memory, memory
 from ._passes import Cost, Counted, Span, Timed, hooks, run, unchanged
-from ._report import profile_tables, show_tables, text_of_tables
+from ._report import Report, Table, profile_tables
 
 if TYPE_CHECKING:
     from ._roofline import Machine, Roofline
@@ -68,7 +68,7 @@ class OpCost:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Report):
     """What a model costs, as `profile` found it. Printed, it is a table.
 
     Attributes:
@@ -147,12 +147,8 @@ class Profile:
 
         save_layers(self, path)
 
-    def show(self) -> None:
-        """Print the tables, with rich where it is installed."""
-        show_tables(profile_tables(self))
-
-    def __str__(self) -> str:
-        return text_of_tables(profile_tables(self))
+    def _tables(self) -> list[Table]:
+        return profile_tables(self)
 
 
 def profile(model: Module, *inputs: object, backward: bool = True, repeats: int = 7) -> Profile:

@@ -1,12 +1,13 @@
-"""Tables on the terminal: with rich where it is installed, as plain text elsewhere."""
+"""Tables on the terminal, with rich where it is installed, as plain text, and in a notebook."""
 
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ._format import format_bytes, format_count, format_seconds
 
@@ -18,7 +19,8 @@ _GAP = "  "  # between columns
 _WIDTH = 100  # characters, of tables that are not for a terminal
 _SHORTEST = 12  # characters of a first column
 _EDGES = 4  # characters that rich leaves free beside its columns
-_TEXT = frozenset({"layer", "output", "op", "pass", "bound by"})  # columns that start at the left
+# Columns that start at the left.
+_TEXT = frozenset({"layer", "output", "op", "pass", "bound by", "timed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,31 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     total: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def side(self, column: str) -> Literal["left", "right"]:
+        """Return where the cells of a column start: numbers end below each other."""
+        return "left" if column in _TEXT else "right"
+
+
+class Report(ABC):
+    """What people read as tables. Printed, it is text."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _tables(self) -> list[Table]: ...
+
+    def show(self) -> None:
+        """Print the tables, with rich where it is installed."""
+        show_tables(self._tables())
+
+    def __str__(self) -> str:
+        return text_of_tables(self._tables())
+
+    def _repr_html_(self) -> str:
+        from ._html import html_of_tables  # only notebooks ask for it
+
+        return html_of_tables(self._tables())
 
 
 def profile_tables(profile: Profile) -> list[Table]:
@@ -143,7 +170,7 @@ def show_tables(tables: Sequence[Table]) -> None:
             drawn.add_column(
                 column,
                 footer=table.total[i] if table.total else "",
-                justify="left" if column in _TEXT else "right",
+                justify=table.side(column),
                 no_wrap=True,
             )
         for row in table.rows:
@@ -179,7 +206,7 @@ def _lines(table: Table) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     lines = [
         _GAP.join(
-            f"{cell:{width}}" if column in _TEXT else f"{cell:>{width}}"
+            f"{cell:{'<' if table.side(column) == 'left' else '>'}{width}}"
             for cell, width, column in zip(row, widths, table.columns, strict=True)
         ).rstrip()
         for row in grid

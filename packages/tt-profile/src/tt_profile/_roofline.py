@@ -18,7 +18,7 @@ from tt_nn.functional import linear
 from ._format import format_count, format_rate
 from ._measure import time_it
 from ._passes import Cost, Direction
-from ._report import Table, label_layers, show_tables, text_of_tables
+from ._report import Report, Table, label_layers
 
 if TYPE_CHECKING:
     from ._profile import LayerCost
@@ -116,7 +116,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Roofline:
+class Roofline(Report):
     r"""The layers of a model against what a machine can do. Printed, it is a table.
 
     A layer can do no more FLOPs a second than the machine's peak, nor more than it gets bytes for:
@@ -152,9 +152,9 @@ class Roofline:
                     points.append(Point(layer.name, label, direction, cost, roof, bound))
         return cls(machine, tuple(points))
 
-    def _table(self) -> Table:
+    def _tables(self) -> list[Table]:
         machine = self.machine
-        return Table(
+        table = Table(
             "Roofline",
             ("layer", "pass", "FLOP/byte", "FLOP/s", "roof", "of roof", "bound by"),
             [
@@ -177,13 +177,7 @@ class Roofline:
                 "A layer above its roof works out of the caches, which the bandwidth is not of.",
             ),
         )
-
-    def show(self) -> None:
-        """Print the table, with rich where it is installed."""
-        show_tables([self._table()])
-
-    def __str__(self) -> str:
-        return text_of_tables([self._table()])
+        return [table]
 
     def save_picture(self, path: str | os.PathLike[str]) -> None:
         """Draw the roof and the layers below it.

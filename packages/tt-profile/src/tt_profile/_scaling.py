@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from ._format import format_bytes, format_seconds
 from ._measure import time_it
 from ._memory import peak_memory
+from ._report import Report, Table
 
 Size = TypeVar("Size", int, float)
 
@@ -33,8 +35,8 @@ class ScalingRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
-    """Measurements over several sizes, and the power laws fitted to them.
+class Scaling(Report):
+    """Measurements over several sizes, and the power laws fitted to them. Printed, it is a table.
 
     Attributes:
         rows: One row for each size.
@@ -45,6 +47,23 @@ class Scaling:
     rows: tuple[ScalingRow, ...]
     time_exponent: float
     memory_exponent: float
+
+    def _tables(self) -> list[Table]:
+        rows = [
+            (
+                f"{row.size:,}",
+                format_seconds(row.seconds),
+                format_seconds(row.spread),
+                format_bytes(row.peak_memory_bytes),
+            )
+            for row in self.rows
+        ]
+        note = (
+            f"Time grows as size**{self.time_exponent:.2f}, "
+            f"memory as size**{self.memory_exponent:.2f}."
+        )
+        columns = ("size", "time", "between quartiles", "peak memory")
+        return [Table("Over several sizes", columns, rows, notes=(note,))]
 
 
 def scaling(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ._modes import get_default_dtype
 
 _PLACES = 4
+_SEPARATOR = "\x1f"  # which no number contains
 
 
 def format_tensor(array: NDArray[Any], *extras: str) -> str:
@@ -20,15 +22,14 @@ def format_tensor(array: NDArray[Any], *extras: str) -> str:
         *extras: More to say before the closing bracket, such as ``requires_grad=True``.
     """
     options = np.get_printoptions()
-    shortened = array.size > options["threshold"]
+    shortened = is_shortened(array)
     notes = list(extras)
     usual = (get_default_dtype(), np.dtype(np.int64), np.dtype(np.bool_))
     if array.dtype not in (usual if array.size else usual[:1]):
         notes.insert(0, f"dtype={array.dtype.name}")
     if shortened or (not array.size and array.ndim > 1):
         notes.insert(0, f"shape={array.shape}")
-    shown = _outer(array, options["edgeitems"]) if shortened else array
-    places = 0 if _whole(shown) else _PLACES
+    places = _decimals(outer(array, options["edgeitems"]) if shortened else array)
     values = np.array2string(
         array,
         precision=places,
@@ -43,13 +44,34 @@ def format_tensor(array: NDArray[Any], *extras: str) -> str:
     return text
 
 
-def _whole(array: NDArray[Any]) -> bool:
-    """Return whether numbers print well without decimals, as ``1.``."""
+def format_values(array: NDArray[Any]) -> list[str]:
+    """Return the text of each element, in row-major order, as `format_tensor` writes them."""
+    places = _decimals(array)
+    text = np.array2string(
+        array.ravel(),
+        precision=places,
+        floatmode="fixed",
+        separator=_SEPARATOR,
+        suppress_small=places == 0,
+        threshold=sys.maxsize,
+        max_line_width=sys.maxsize,
+    )
+    return [value.strip() for value in text[1:-1].split(_SEPARATOR)]
+
+
+def is_shortened(array: NDArray[Any]) -> bool:
+    """Return whether so many values are shortened to the outer ones."""
+    return array.size > np.get_printoptions()["threshold"]
+
+
+def _decimals(array: NDArray[Any]) -> int:
+    """Return how many decimals to write: none where numbers print well without, as ``1.``."""
     finite = array[np.isfinite(array)].astype(np.float64)  # float16 has no 1e8 to compare with
-    return bool(np.all(finite == np.trunc(finite)) and np.all(np.abs(finite) < 1e8))
+    whole = np.all(finite == np.trunc(finite)) and np.all(np.abs(finite) < 1e8)
+    return 0 if whole else _PLACES
 
 
-def _outer(array: NDArray[Any], edge: int) -> NDArray[Any]:
+def outer(array: NDArray[Any], edge: int) -> NDArray[Any]:
     """Return the elements that remain when the middle of every dimension is left out."""
     for dim, size in enumerate(array.shape):
         if size > 2 * edge:

@@ -162,7 +162,16 @@ class Tensor(Operators):
         return len(self._array)
 
     def __repr__(self) -> str:
-        return format_tensor(self._array)
+        return format_tensor(self._array, *self._notes())
+
+    def _repr_html_(self) -> str:
+        from ._html import html_of_tensor  # only notebooks ask for it
+
+        return html_of_tensor(self._array, type(self).__name__, self._notes())
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return what there is to say beside the values, for a subclass that has more to it."""
+        return ()
 
     # Into Python and NumPy, and out again
 

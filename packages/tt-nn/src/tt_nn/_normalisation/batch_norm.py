@@ -15,8 +15,7 @@ from tt_nn._apply import apply
 from tt_nn._compute.backend import run
 from tt_nn._compute.memory import Order, dense, memory_order, restored
 from tt_nn._compute.precision import check_float, widen
-from tt_nn._compute.processes import sum_over_batch
-from tt_tensor.seam import rows
+from tt_nn._compute.processes import own_part, sum_over_batch
 
 from .running_norm import RunningNorm, move
 
@@ -53,13 +52,15 @@ class _Batch:
     def take(self, count: int, mean: Array, var: Array) -> None:
         """Take the statistics of the part that is here, and make those of the whole of it."""
         if self.across is not None:
-            part = rows.get()
-            own = 0 if part is not None and not part.count else count  # one may stand in for none
-            dtype, mean = mean.dtype, mean.astype(np.float64)
-            sums = self.across(own * np.stack([np.ones_like(mean), mean, var + mean**2]))
-            count, mean = round(float(sums[0, 0])), sums[1] / sums[0]
-            var = np.maximum(sums[2] / sums[0] - mean**2, 0).astype(dtype)
-            mean = mean.astype(dtype)
+            own = own_part(count)
+            kind, mean, var = mean.dtype, mean.astype(np.float64), var.astype(np.float64)
+            if not own:
+                mean, var = np.zeros_like(mean), np.zeros_like(var)
+            counts, sums = self.across(own * np.stack([np.ones_like(mean), mean]))
+            count, centre = round(float(counts[0])), sums / counts
+            # About the common mean: the sum of squares less its own would leave few digits.
+            squares = self.across(own * (var + np.square(mean - centre)))
+            mean, var = centre.astype(kind), (squares / counts).astype(kind)
         if count < 2:
             raise ValueError("expected more than one value per channel in training")
         self.mean, self.var, self.count = mean, var, count

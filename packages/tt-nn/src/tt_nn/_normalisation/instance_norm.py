@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import DTypeLike, Tensor
+from tt_nn._compute.processes import own_part, sum_over_batch
 
 from .batch_norm import batch_norm
 from .group_norm import group_norm
 from .running_norm import RunningNorm, move
+
+Array = NDArray[Any]
 
 
 def instance_norm(
@@ -70,14 +77,25 @@ def instance_norm(
             f"input of shape {input.shape}"
         )
     out = group_norm(input, input.shape[1], weight, bias, eps)
-    if len(input):
+    if len(input) and not (running_mean is None and running_var is None):
         dims = tuple(range(2, input.ndim))
         with tt.no_grad():
-            if running_mean is not None:
-                move(running_mean, input.mean(dim=dims).mean(dim=0), momentum)
-            if running_var is not None:
-                move(running_var, input.var(dim=dims).mean(dim=0), momentum)
+            means = [input.mean(dim=dims).mean(dim=0), input.var(dim=dims).mean(dim=0)]
+        mean, var = _over_batch([each._array for each in means], len(input))
+        move(running_mean, mean, momentum)
+        move(running_var, var, momentum)
     return out
+
+
+def _over_batch(means: list[Array], count: int) -> list[Array]:
+    """Return means over the images here as those over the images of every process."""
+    across = sum_over_batch.get()
+    if across is None:
+        return means
+    own = own_part(count)
+    given = [np.full(means[0].shape, own), *(own * mean for mean in means)]
+    counts, *sums = across(np.array(given, np.float64))
+    return [(each / counts).astype(mean.dtype) for each, mean in zip(sums, means, strict=True)]
 
 
 class InstanceNorm2d(RunningNorm):
