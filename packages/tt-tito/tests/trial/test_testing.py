@@ -470,7 +470,9 @@ def test_a_child_without_end_is_ended(tmp_path: Path) -> None:
 
 
 def test_the_end_of_what_a_child_prints_is_kept(tmp_path: Path) -> None:
-    program = "import sys; print('x' * 100_000, flush=True); print(sys.stdin.read(), file=sys.stderr)"
+    program = (
+        "import sys; print('x' * 100_000, flush=True); print(sys.stdin.read(), file=sys.stderr)"
+    )
     done = launch(
         [sys.executable, "-c", program], folder=tmp_path, environment=clean_environment(), given="é"
     )
