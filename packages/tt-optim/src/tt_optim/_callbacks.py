@@ -24,14 +24,22 @@ class Callback:
     """What a `Trainer` calls while it trains; a subclass defines the methods that it needs.
 
     A callback that has a state gives it in ``state_dict`` and takes it back in
-    ``load_state_dict``, so that checkpoints hold it.
+    ``load_state_dict``, so that checkpoints hold it. Where several processes train one model, each
+    calls its callbacks, but only rank 0 those that write.
+
+    Attributes:
+        writes: Whether it writes files or shows something, which is to be done once.
 
     Example:
         >>> import tt_optim as optim
         >>> class Print(optim.Callback):
+        ...     writes = True
+        ...
         ...     def on_evaluate(self, trainer, metrics):
         ...         print(trainer.step, metrics)
     """
+
+    writes: bool = False
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Training starts, or goes on from a checkpoint, at ``trainer.step``."""
@@ -132,6 +140,8 @@ class JSONLog(Callback):
         >>> log = optim.JSONLog("run/log.jsonl", every=50)
     """
 
+    writes = True
+
     def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
         check_count("JSONLog", "every", every)
         self.path, self.every = Path(path), every
@@ -194,6 +204,8 @@ class TensorBoard(Callback):
         >>> import tt_optim as optim
         >>> board = optim.TensorBoard("run/board", every=50)
     """
+
+    writes = True
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
         check_count("TensorBoard", "every", every)

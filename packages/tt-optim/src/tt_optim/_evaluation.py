@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tt_autograd import Tensor, no_grad
 from tt_nn import Module
 
+from ._batches import count_rows
 from ._callbacks import Record
 
 Batch = Any
 Metric = Callable[[Any, Any], Any]
+Total = Callable[..., list[float]]  # of numbers, over all processes
 
 
 def evaluate(
@@ -19,6 +22,7 @@ def evaluate(
     loss_of: Callable[[Batch], tuple[Tensor, Any, Any]],
     metrics: Mapping[str, Metric],
     loader: Iterable[Batch],
+    total: Total | None = None,
 ) -> Record:
     """Return the mean loss and metrics, by name, with the model in evaluation mode.
 
@@ -27,6 +31,7 @@ def evaluate(
         loss_of: Gives the mean loss of a batch, the model's output, and the target.
         metrics: Functions of output and target.
         loader: Gives the batches.
+        total: Adds up numbers of every process, where each evaluates a part.
 
     Raises:
         ValueError: There was no batch.
@@ -38,8 +43,10 @@ def evaluate(
     try:
         with no_grad():
             for batch in loader:
+                if total is not None and not count_rows(batch):
+                    continue  # all of it is others' part
                 loss, output, target = loss_of(batch)
-                samples = count_samples(target)
+                samples = count_samples(batch, target)
                 count += samples
                 sums["loss"] += float(loss) * samples
                 for name, metric in metrics.items():
@@ -47,14 +54,17 @@ def evaluate(
     finally:
         for module, training in modes:
             module.training = training
+    if total is not None:
+        *summed, whole = total(*sums.values(), count)
+        sums, count = dict(zip(sums, summed, strict=True)), round(whole)
     if not count:
         raise ValueError("evaluate: the loader gave no batch")
     return {name: value / count for name, value in sums.items()}
 
 
-def count_samples(target: Any) -> int:
-    """Return how many samples a batch has: the length of its targets, 1 where there is none."""
-    shape = getattr(target, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if shape else 1
-    return len(target) if isinstance(target, tuple | list) and target else 1
+def count_samples(batch: Batch, target: Any) -> int:
+    """Return how many samples a batch has: the rows of its target, or else its own, or else 1."""
+    for rows in (target, batch):
+        with suppress(TypeError):  # there are none in it
+            return count_rows(rows)
+    return 1

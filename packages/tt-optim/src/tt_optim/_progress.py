@@ -23,6 +23,8 @@ class Progress(Callback):
         stream: Where to; standard error unless given.
     """
 
+    writes = True
+
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._bar: Any = None

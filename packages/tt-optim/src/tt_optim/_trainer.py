@@ -5,24 +5,29 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import Module
+from tt_nn.seam import launched
 
 from ._average import ExponentialMovingAverage
 from ._callbacks import Callback, Record
 from ._checkpoint import CheckpointError, Checkpoints, State
 from ._checks import check_count, check_number, has_keys
 from ._clip import clip_grad_norm_
-from ._evaluation import Batch, Metric, count_samples, evaluate
+from ._evaluation import Batch, Metric, Total, count_samples, evaluate
 from ._optimizer import Optimizer
 from ._plateau import ReduceLROnPlateau
 from ._position import Resumable, generator_states, position_of, rest_of_epoch, set_generators
 from ._progress import Progress, wants_progress
 from ._schedulers import LRScheduler
+
+if TYPE_CHECKING:
+    from .distributed import DistributedDataParallel
 
 
 class Trainer:
@@ -53,6 +58,9 @@ class Trainer:
         checkpoint_every: Updates between checkpoints; None for one at the end of each epoch.
         evaluate_every: Updates between evaluations; None for one at the end of each epoch.
         progress: Whether to show the progress; None for only where standard error is a terminal.
+        parallel: How several processes train the model together. Under ``mpiexec`` it is
+            `tt_optim.distributed.DistributedDataParallel` of the model unless given: each process
+            takes its part of every batch, and rank 0 writes.
 
     Attributes:
         step: Updates made.
@@ -95,6 +103,7 @@ class Trainer:
         checkpoint_every: int | None = None,
         evaluate_every: int | None = None,
         progress: bool | None = None,
+        parallel: DistributedDataParallel | None = None,
     ) -> None:
         if schedule not in ("step", "epoch"):
             raise ValueError(f"Trainer: schedule: expected 'step' or 'epoch', got {schedule!r}")
@@ -121,6 +130,13 @@ class Trainer:
         self.evaluate_every = evaluate_every
         self.callbacks = list(callbacks)
         self._shown = [Progress()] if (wants_progress() if progress is None else progress) else []
+        if parallel is None and launched() is not None:
+            from .distributed import DistributedDataParallel
+
+            parallel = DistributedDataParallel(model)
+        if parallel is not None:
+            _check_shared(optimizer, parallel.module)
+        self.parallel = parallel
         self.step = 0
         self.epoch = 0
         self.history: list[Record] = []
@@ -188,6 +204,20 @@ class Trainer:
             )
         self.planned = self._plan(loader, epochs, steps)
         callbacks = [*self.callbacks, *self._shown]
+        if self.parallel is not None:
+            from .distributed import agree, describe_loader, describe_optimizer, split
+
+            world = self.parallel.world
+            plan = f"epochs={epochs}, steps={steps}, begun at step {self.step}"
+            how = f"accumulate={self.accumulate}, max_norm={self.max_norm}"
+            how += f", evaluate_every={self.evaluate_every}, metrics={[*self.metrics]}"
+            agree(world, "training", f"{plan}\n{how}\n{describe_optimizer(self.optimizer)}")
+            agree(world, "data", describe_loader(loader))
+            seen = "no evaluation" if evaluation is None else describe_loader(evaluation)
+            agree(world, "data to evaluate on", seen)
+            loader = split(loader, world)
+            evaluation = None if evaluation is None else split(evaluation, world)
+            callbacks = [each for each in callbacks if not (world.rank and each.writes)]
         try:
             for callback in callbacks:
                 callback.on_fit_start(self)
@@ -195,6 +225,8 @@ class Trainer:
                 self._run_epoch(loader, evaluation, epochs, steps, callbacks)
             if self.checkpoints is not None and self.step and self._saved != self.step:
                 self.save(loader)
+            if self.parallel is not None:
+                self.parallel.world.barrier()  # what rank 0 wrote is there for all
         finally:
             for callback in callbacks:
                 callback.on_fit_end(self)
@@ -215,8 +247,14 @@ class Trainer:
         )
 
     def stop(self) -> None:
-        """Stop training after the current update; a callback may call it."""
+        """Stop training after the current update; a callback may call it, of one process too."""
         self._stopped = True
+
+    def _share_stop(self) -> None:
+        """Stop if any process does; there is nothing but callbacks to make one of them."""
+        if self.parallel is not None and self.callbacks:
+            (stopped,) = self.parallel.total(self._stopped)
+            self._stopped = stopped > 0
 
     def _run_epoch(
         self,
@@ -240,6 +278,7 @@ class Trainer:
                 callback.on_step_end(self, record)
             if self.evaluate_every is not None and self.step % self.evaluate_every == 0:
                 self._run_evaluation(evaluation, callbacks)
+            self._share_stop()
             due = self.checkpoint_every is not None and self.step % self.checkpoint_every == 0
             # Taken before the loader moves on; written only if the epoch does, for a position
             # at its very end would be read as the start of the next.
@@ -263,10 +302,8 @@ class Trainer:
         self.optimizer.zero_grad()
         total, count = self._loss
         mean = 0.0
-        for batch in group:
-            loss, _, target = self.loss(batch)
-            (loss / len(group) if len(group) > 1 else loss).backward()
-            value, samples = float(loss), count_samples(target)
+        for k, batch in enumerate(group, start=1):
+            value, samples = self._backward(batch, len(group), last=k == len(group))
             mean += value / len(group)
             total, count = total + value * samples, count + samples
         record = {"loss": mean, "lr": float(self.optimizer.param_groups[0]["lr"])}
@@ -281,6 +318,25 @@ class Trainer:
         self._loss = total, count
         self.step += 1
         return record
+
+    def _backward(self, batch: Batch, batches: int, last: bool) -> tuple[float, int]:
+        """Add the gradients of one of an update's batches.
+
+        Returns:
+            The mean loss of the batch, and how many samples it has: those of all processes.
+        """
+        if self.parallel is None:
+            loss, _, target = self.loss(batch)
+            (loss / batches if batches > 1 else loss).backward()
+            return float(loss), count_samples(batch, target)
+        with nullcontext() if last else self.parallel.no_sync(), self.parallel.step(batch) as part:
+            loss, _, target = self.loss(part.batch)
+            (loss * (part.weight / batches)).backward()
+        own = (0.0, 0)  # where a row stands in for none, whatever its loss is
+        if part.rows.count:
+            own = float(loss) * part.weight, count_samples(batch, target)
+        value, whole = self.parallel.total(*own)
+        return value, round(whole)
 
     def _end(self, evaluation: Iterable[Batch] | None, callbacks: Sequence[Callback]) -> None:
         """Close the epoch: its record, its evaluation, its scheduler."""
@@ -299,6 +355,7 @@ class Trainer:
         self.history.append(record)
         for callback in callbacks:
             callback.on_epoch_end(self, record)
+        self._share_stop()
 
     # Evaluation
 
@@ -307,7 +364,8 @@ class Trainer:
     ) -> None:
         if evaluation is None:
             return
-        self._metrics, self._evaluated = self.evaluate(evaluation), self.step
+        total = None if self.parallel is None else self.parallel.total
+        self._metrics, self._evaluated = self._means(evaluation, total), self.step
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(self._metrics["loss"])
         for callback in callbacks:
@@ -315,6 +373,8 @@ class Trainer:
 
     def evaluate(self, loader: Iterable[Batch]) -> Record:
         """Return the mean loss and metrics over batches, in evaluation mode.
+
+        Each process that calls this goes over all batches, whatever the others do.
 
         Args:
             loader: Gives the batches.
@@ -325,10 +385,11 @@ class Trainer:
         Raises:
             ValueError: There was no batch.
         """
-        if self.average is not None:
-            with self.average.applied():
-                return evaluate(self.model, self.loss, self.metrics, loader)
-        return evaluate(self.model, self.loss, self.metrics, loader)
+        return self._means(loader, None)
+
+    def _means(self, loader: Iterable[Batch], total: Total | None) -> Record:
+        with nullcontext() if self.average is None else self.average.applied():
+            return evaluate(self.model, self.loss, self.metrics, loader, total)
 
     # Checkpoints
 
@@ -343,7 +404,8 @@ class Trainer:
     def _write(self, state: State) -> None:
         if self.checkpoints is None:
             raise CheckpointError("Trainer: there is no folder for checkpoints; give checkpoints=")
-        self.checkpoints.save(self.step, state)
+        if self.parallel is None or self.parallel.world.rank == 0:
+            self.checkpoints.save(self.step, state)
         self._saved = self.step
 
     def resume(self, loader: Iterable[Batch] | None = None) -> bool:
@@ -455,3 +517,20 @@ class Trainer:
         self._loss, self._metrics = tuple(own["loss"]), dict(own["metrics"])
         self._evaluated, self._stopped = own["evaluated"], own["stopped"]
         self.history = [dict(record) for record in own["history"]]
+
+
+def _check_shared(optimizer: Optimizer, module: Module) -> None:
+    """Refuse parameters whose gradients the processes would not share.
+
+    Raises:
+        ValueError: The optimizer has some that are not the module's.
+    """
+    shared = {id(parameter) for parameter in module.parameters()}
+    listed = [p for group in optimizer.param_groups for p in group["params"]]
+    shapes = [str(p.shape) for p in listed if id(p) not in shared]
+    if shapes:
+        raise ValueError(
+            f"Trainer: the optimizer has parameters that are not the model's, of shapes "
+            f"{', '.join(shapes[:3])}; the processes share the gradients of what is in "
+            "parallel=DistributedDataParallel(nn.ModuleList([model, criterion]))"
+        )

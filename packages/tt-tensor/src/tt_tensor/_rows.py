@@ -94,8 +94,10 @@ def random_for_rows(random: np.random.Generator, shape: tuple[int, ...]) -> NDAr
         True
     """
     part, source = rows.get(), random.bit_generator
+    if part is None:
+        return random.random(shape, np.float32)
     assert isinstance(source, np.random.PCG64)
-    if part is None or not part.count or shape[0] % part.count:
+    if not part.count or shape[0] % part.count:
         return for_rows(shape[0], lambda count: random.random((count, *shape[1:]), np.float32))
     each = shape[0] // part.count * math.prod(shape[1:])  # numbers for one row of the batch
     before, after = each * part.start, each * (part.total - part.stop)

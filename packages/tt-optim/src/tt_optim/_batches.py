@@ -1,0 +1,69 @@
+"""Batches of any structure: tensors, and tuples, lists and dictionaries of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+import numpy as np
+
+import tt_tensor
+from tt_tensor.seam import Rows
+
+
+def count_rows(batch: object) -> int:
+    """Return how many rows a batch has: the first dimension of its first tensor.
+
+    Raises:
+        TypeError: There is no tensor in it.
+    """
+    for part in _leaves(batch):
+        if isinstance(part, tt_tensor.Tensor | np.ndarray) and part.ndim:
+            return int(part.shape[0])
+    raise TypeError(
+        "expected a batch of tensors whose first dimension runs over its rows, or tuples, lists "
+        f"and dictionaries of them; got {type(batch).__name__}"
+    )
+
+
+def _leaves(batch: object) -> Iterator[object]:
+    """Yield what a batch is made of."""
+    if isinstance(batch, Mapping | tuple | list):
+        for part in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _leaves(part)
+    else:
+        yield batch
+
+
+def take_rows(batch: Any, own: Rows) -> Any:
+    """Return some rows of a batch, in its structure: of tensors, arrays and lists of strings."""
+    if _is_texts(batch) and len(batch) == own.total:
+        return batch[own.start : own.stop]
+    if isinstance(batch, Mapping):
+        return {name: take_rows(part, own) for name, part in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [take_rows(part, own) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, tt_tensor.Tensor | np.ndarray) and batch.shape[:1] == (own.total,):
+        return batch[own.start : own.stop]
+    return batch
+
+
+def _is_texts(batch: object) -> TypeGuard[list[str | bytes]]:
+    return isinstance(batch, list) and all(isinstance(each, str | bytes) for each in batch)
+
+
+def stand_in(batch: Any) -> Any:
+    """Return a batch of one row of zeros, in the structure of one that has none."""
+    if isinstance(batch, Mapping):
+        return {name: stand_in(part) for name, part in batch.items()}
+    if isinstance(batch, list) and not batch:
+        return [""]  # of strings
+    if isinstance(batch, list | tuple):
+        parts = [stand_in(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, tt_tensor.Tensor):
+        return type(batch)._wrap(np.zeros((1, *batch.shape[1:]), batch.dtype))
+    if isinstance(batch, np.ndarray):
+        return np.zeros((1, *batch.shape[1:]), batch.dtype)
+    return batch

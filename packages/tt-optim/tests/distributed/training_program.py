@@ -1,0 +1,199 @@
+"""Trains a small model under ``mpiexec``: what its first argument asks for, in the folder given.
+
+Each case is a function of the rank and the folder. What it returns is printed as JSON by rank 0.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tt_autograd as tt
+import tt_nn as nn
+import tt_optim as optim
+from tt_optim.distributed import DistributedDataParallel, World, world
+
+STEPS = 24
+Batches = list[tuple[tt.Tensor, tt.Tensor]]
+
+
+def data(rows: int = 40, size: int = 8) -> Batches:
+    """Return batches, of which the last is smaller."""
+    x = tt.randn(rows, 4)
+    y = x.sum(dim=1, keepdim=True)
+    return [(x[i : i + size], y[i : i + size]) for i in range(0, rows, size)]
+
+
+def network(width: int = 5) -> nn.Module:
+    """Return a model with dropout."""
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, 1))
+
+
+class Killed(optim.Callback):
+    """Kills the process of a rank after so many steps."""
+
+    def __init__(self, rank: int, step: int) -> None:
+        self.rank, self.step = rank, step
+
+    def on_step_end(self, trainer: optim.Trainer, record: dict[str, float]) -> None:
+        """End it at once, as the system does when memory runs out."""
+        ranks = world()
+        if ranks is not None and ranks.rank == self.rank and trainer.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trainer(model: nn.Module, folder: Path, lost_at: int = 0) -> optim.Trainer:
+    """Return the trainer that all cases use; rank 1 is lost after so many steps, if any."""
+    return optim.Trainer(
+        model,
+        optim.AdamW(model.parameters(), lr=0.01),
+        nn.MSELoss(),
+        callbacks=[optim.JSONLog(folder / "log.jsonl", every=1), Killed(1, lost_at)],
+        checkpoints=folder / "checkpoints",
+        checkpoint_every=4,
+        progress=False,
+    )
+
+
+def train(rank: int, folder: Path) -> Any:
+    """Train to the end, from the latest checkpoint on; return the parameters and the history."""
+    model = network()
+    history = trainer(model, folder).fit(data(), steps=STEPS, resume=True)
+    return [[p.tolist() for p in model.parameters()], history]
+
+
+def killed(rank: int, folder: Path) -> Any:
+    """Lose rank 1 in the middle."""
+    model = network()
+    trainer(model, folder, lost_at=10).fit(data(), steps=STEPS)
+
+
+def other_shape(rank: int, folder: Path) -> Any:
+    """Train another model on rank 1."""
+    trainer(network(6 if rank == 1 else 5), folder).fit(data(), steps=1)
+
+
+def other_seed(rank: int, folder: Path) -> Any:
+    """Start rank 1 with another seed."""
+    tt.manual_seed(7 + (rank == 1))
+    trainer(network(), folder).fit(data(), steps=1)
+
+
+def other_data(rank: int, folder: Path) -> Any:
+    """Give rank 1 a batch in which one number differs."""
+    batches = data()
+    if rank == 1:
+        batches[2][0][0, 0] = 5.0
+    trainer(network(), folder).fit(batches, steps=1)
+
+
+def other_length(rank: int, folder: Path) -> Any:
+    """Give rank 1 fewer batches."""
+    batches = data()
+    trainer(network(), folder).fit(batches[: 4 if rank == 1 else 5], steps=1)
+
+
+def other_rate(rank: int, folder: Path) -> Any:
+    """Let rank 1 learn faster."""
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.2 if rank == 1 else 0.1)
+    optim.Trainer(model, optimizer, nn.MSELoss(), progress=False).fit(data(), steps=1)
+
+
+def ranks_of(model: nn.Module, **options: Any) -> tuple[DistributedDataParallel, World]:
+    """Return how a model is trained in parallel, and by whom."""
+    parallel = DistributedDataParallel(model, **options)
+    return parallel, parallel.world
+
+
+def gradients(rank: int, folder: Path) -> Any:
+    """Return what steps written out leave as gradients, in several ways."""
+    found: dict[str, Any] = {}
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 2))
+    parallel, ranks = ranks_of(model, bucket_cap_mb=1e-5)  # each parameter by itself
+    found["buckets"] = len(parallel.buckets)
+    x = tt.randn(7, 3)
+    cut = np.cumsum([0, 4, *[3] * (ranks.size - 1)]).tolist()
+    own = x[cut[rank] : cut[rank + 1]]  # 4 and 3 rows
+
+    def loss(x: tt.Tensor, second: bool = False) -> tt.Tensor:
+        hidden = model[0](x).tanh()
+        out: tt.Tensor = model[2 if second else 1](hidden).square().mean()
+        return out
+
+    def taken() -> list[Any]:
+        made = [None if p.grad is None else p.grad.tolist() for p in model.parameters()]
+        model.zero_grad()
+        return made
+
+    loss(x).backward()
+    found["alone"] = taken()
+    with parallel.step(own) as part:
+        (loss(part.batch) * part.weight).backward()
+    found["shared"] = taken()
+
+    for _ in range(2):
+        (loss(x) / 2).backward()
+    found["twice alone"] = taken()
+    with parallel.no_sync(), parallel.step(own) as part:
+        (loss(part.batch) * part.weight / 2).backward()
+    with parallel.step(own) as part:
+        (loss(part.batch) * part.weight / 2).backward()
+    found["twice shared"] = taken()
+
+    (loss(x[:4]) * 4 / 7).backward()
+    (loss(x[4:], second=True) * 3 / 7).backward()
+    found["apart alone"] = taken()
+    with parallel.step(own) as part:  # what only one rank uses
+        (loss(part.batch, second=rank == 1) * part.weight).backward()
+    found["apart shared"] = taken()
+    return found
+
+
+def backward_twice(rank: int, folder: Path) -> Any:
+    """Run backward a second time inside one step."""
+    model = nn.Linear(3, 1)
+    parallel, _ = ranks_of(model)
+    with parallel.step(tt.ones(2, 3)) as part:
+        for _ in range(2):
+            model(part.batch).sum().backward()
+
+
+def no_rows(rank: int, folder: Path) -> Any:
+    """Give every rank a batch without rows."""
+    parallel, _ = ranks_of(nn.Linear(3, 1))
+    with parallel.step(tt.ones(0, 3)):
+        pass
+
+
+def local_statistics(rank: int, folder: Path) -> Any:
+    """Return the running mean of rank 0, and whether the next step begins with it everywhere."""
+    model = nn.BatchNorm1d(1, momentum=1.0)
+    parallel, ranks = ranks_of(model, sync_batch_norm=False)
+    for _ in range(2):
+        with parallel.step(tt.tensor([[1.0 + rank], [3.0 + rank]])) as part:
+            began = float(model.running_mean.item()) if model.running_mean is not None else 0.0
+            (model(part.batch).sum() * part.weight).backward()
+    starts = ranks.gather(np.array([began]))
+    assert model.running_mean is not None
+    return [starts.ravel().tolist(), float(model.running_mean.item())]
+
+
+def main() -> None:
+    """Run a case."""
+    case: Callable[[int, Path], Any] = globals()[sys.argv[1]]
+    tt.set_default_dtype("float64")
+    tt.manual_seed(0)
+    ranks = world()
+    found = case(0 if ranks is None else ranks.rank, Path(sys.argv[2]))
+    if ranks is None or ranks.rank == 0:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
