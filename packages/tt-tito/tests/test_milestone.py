@@ -27,6 +27,7 @@ from tt_tito import (
     at_least,
     at_most,
 )
+from tt_tito._environment import share_of_cpus
 
 MakeScript = Callable[..., Path]
 Experiment = Callable[[Lab], None]
@@ -148,7 +149,10 @@ def test_report_keeps_time_and_says_on_what_it_ran(run: Run) -> None:
     assert list(seconds) == ["data", "train", "evaluate", "total"]
     assert all(value >= 0 for value in seconds.values())
     assert seconds["total"] >= seconds["train"]
-    assert set(environment) == {"python", "numpy", "blas", "threads", "cpu", "packages"}
+    assert set(environment) == {
+        *("python", "numpy", "blas", "threads", "processes", "cpu", "packages"),
+    }
+    assert environment["processes"] == 1
     assert {"tt-tito", "tt-nn", "tt-profile"} <= set(environment["packages"])
 
 
@@ -201,8 +205,9 @@ def test_page_is_self_contained(run: Run) -> None:
     run(experiment_with(0.95))
     text = (REPORT / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "iframe", "object", "base", "form"}
+    names = [tag for tag, _ in page.tags]
+    assert not set(names) & {"link", "iframe", "object", "base", "form"}
+    assert names.count("script") == 1  # the one that sorts; it stands in the page
     for tag, attributes in page.tags:
         for name in ("src", "srcset", "href"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
@@ -226,6 +231,33 @@ def test_page_is_for_everyone(run: Run) -> None:
     assert sum(tag == "source" for tag, _ in page.tags) == len(images)
     for said in ("A line fits", "A heading with <angles> & more", "[red]two[/red]", "at least 0.9"):
         assert said in page.words
+
+
+COLUMNS: dict[str, tuple[tuple[str | float, str | float], list[str | None]]] = {
+    "numbers": ((1024, 0.5), ["1024.0", "0.5"]),
+    "one unit": (("1,500 /s", "2 /s"), ["1500.0", "2.0"]),
+    "times": (("2 ms", "500 ns"), ["0.002", repr(500 * 1e-9)]),
+    "sizes": (("1.5 MB", "12 B"), ["1500000.0", "12.0"]),
+    "what is no number": ((float("nan"), 2.0), [None, "2.0"]),
+    "several units": (("2 ms", "12 B"), [None, None]),
+    "a text among numbers": (("2", "two"), [None, None]),
+    "shapes": (("3 x 4", "3 x 5"), [None, None]),
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_columns_of_one_unit_say_what_they_sort_by(case: str, run: Run) -> None:
+    (first, second), expected = COLUMNS[case]
+
+    def experiment(lab: Lab) -> None:
+        lab.table("A table", ("Name", "Value"), [("a", first), ("b", second)])
+        lab.metric("accuracy", 1.0)
+        measure_systems(lab)
+
+    run(experiment, "--test-only")
+    page = Page((REPORT / "report.html").read_text(encoding="utf-8"))
+    cells = [attributes for tag, attributes in page.tags if tag == "td"]
+    assert [cell.get("data-value") for cell in cells[:2]] == expected
 
 
 def test_pictures_are_png_files(run: Run) -> None:
@@ -553,6 +585,80 @@ def test_threads_are_set_for_the_run(make_script: MakeScript, tmp_path: Path) ->
         environment = read_report(tmp_path)["environment"]
         assert isinstance(environment, dict)
         assert environment["threads"] == threads
+
+
+# --- Several processes --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let this process be one of three, as ``mpiexec`` tells it by its environment."""
+
+    def become(rank: int) -> None:
+        monkeypatch.setenv("PMI_RANK", str(rank))
+        monkeypatch.setenv("PMI_SIZE", "3")
+
+    return become
+
+
+def test_the_first_of_several_processes_reports_for_all(
+    run: Run, as_rank: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_rank(0)
+    assert run(experiment_with(0.5), "--seed", "2", "--threads", "1") == 1
+    assert "NOT PASSED" in capsys.readouterr().out
+    report = read_report()
+    assert isinstance(report["environment"], dict)
+    assert report["environment"]["processes"] == 3
+    page = (REPORT / "report.html").read_text(encoding="utf-8")
+    assert "mpiexec -n 3 python line.py --seed 2" in page
+    assert "in each of 3 processes" in page
+
+
+def test_the_others_are_silent_and_leave_the_verdict_to_it(
+    run: Run, as_rank: Callable[[int], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    as_rank(2)
+    seen: list[Lab] = []
+
+    def experiment(lab: Lab) -> None:
+        print("by the script itself")
+        experiment_with(0.5)(lab)
+        lab.save_weights(nn.Linear(1, 1))
+        seen.append(lab)
+
+    assert run(experiment, "--threads", "1") == 0
+    assert len(seen) == 1
+    assert not seen[0].speaks
+    assert capfd.readouterr() == ("", "")
+    assert not Path("reports").exists()
+
+
+def test_an_error_of_another_process_names_it(
+    run: Run, as_rank: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def experiment(lab: Lab) -> None:
+        raise TitoError("Nothing to learn from.")
+
+    as_rank(1)
+    assert run(experiment, "--threads", "1") == 2
+    assert capsys.readouterr() == ("", "line.py, rank 1: Nothing to learn from.\n")
+
+
+@pytest.mark.parametrize(
+    "local", ["MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", ""], ids=["mpich", "open-mpi", ""]
+)
+def test_processes_share_the_cpus(
+    local: str, as_rank: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tt_tito._environment.available_cpus", lambda: 12)
+    assert share_of_cpus() == 12
+    as_rank(1)
+    if local:
+        monkeypatch.setenv(local, "2")
+    assert share_of_cpus() == (6 if local else 4)
+    monkeypatch.setattr("tt_tito._environment.available_cpus", lambda: 1)
+    assert share_of_cpus() == 1
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")

@@ -64,6 +64,21 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def launched_processes() -> tuple[int, int]:
+    """The rank of this process among those that ``mpiexec`` started together, and their number."""
+    from tt_nn.seam import launched  # here, for the doctor looks at broken environments too
+
+    return launched() or (0, 1)
+
+
+def share_of_cpus() -> int:
+    """The number of CPUs for each of the processes that ``mpiexec`` started on this machine."""
+    _, size = launched_processes()
+    for name in ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE"):  # of MPICH, of Open MPI
+        size = min(size, int(os.environ.get(name, size)))
+    return max(1, available_cpus() // size)
+
+
 def cpu_name() -> str:
     """The name of the CPU, as exactly as the platform tells it.
 
@@ -85,12 +100,13 @@ def describe_environment() -> dict[str, object]:
 
     Returns:
         ``python`` and ``numpy``, their versions; ``blas``, the names of all that are loaded, or
-        ``"none found"``; ``threads``, those of large kernels; ``cpu``, its name and how many are
-        available (``"A CPU, 2 available"``); ``packages``, the version of each installed ``tt-*``.
+        ``"none found"``; ``threads``, those of large kernels in each process; ``processes``, how
+        many trained together; ``cpu``, its name and how many are available (``"A CPU, 2
+        available"``); ``packages``, the version of each installed ``tt-*``.
 
     Example:
         >>> sorted(describe_environment())
-        ['blas', 'cpu', 'numpy', 'packages', 'python', 'threads']
+        ['blas', 'cpu', 'numpy', 'packages', 'processes', 'python', 'threads']
     """
     from tt_nn import get_num_threads  # here, for the doctor looks at broken environments too
 
@@ -100,6 +116,7 @@ def describe_environment() -> dict[str, object]:
         "numpy": np.__version__,
         "blas": ", ".join(library.name for library in libraries) or "none found",
         "threads": get_num_threads(),
+        "processes": launched_processes()[1],
         "cpu": f"{cpu_name()}, {available_cpus()} available",
         "packages": {
             distribution.metadata["Name"]: distribution.version

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def format_cell(value: str | int | float) -> str:
     """A table's cell as text: whole numbers grouped by thousands, others to four digits.
@@ -25,6 +27,31 @@ def in_words(name: str) -> str:
         'held out accuracy'
     """
     return name.replace("_", " ")
+
+
+def read_quantity(cell: str | int | float) -> tuple[float, str] | None:
+    """The number that a table's cell stands for, and its unit; None of a text that is none.
+
+    Times are in seconds and sizes in bytes, whichever unit the cell shows them in.
+
+    Example:
+        >>> read_quantity("2.5 MB"), read_quantity("12,345 /s"), read_quantity("40%")
+        ((2500000.0, 'B'), (12345.0, '/s'), (40.0, '%'))
+        >>> read_quantity("sigmoid")
+    """
+    if not isinstance(cell, str):
+        return float(cell), ""
+    if (found := QUANTITY.fullmatch(cell)) is None:
+        return None
+    unit, scale = UNITS.get(found["unit"], (found["unit"], 1.0))
+    return float(found["number"].replace(",", "")) * scale, unit
+
+
+QUANTITY = re.compile(r"(?P<number>[+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)\s*(?P<unit>.*)")
+UNITS = {
+    **{"ns": ("s", 1e-9), "µs": ("s", 1e-6), "ms": ("s", 1e-3)},
+    **{"kB": ("B", 1e3), "MB": ("B", 1e6), "GB": ("B", 1e9)},
+}
 
 
 def format_seconds(seconds: float) -> str:

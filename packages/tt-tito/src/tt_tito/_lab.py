@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -48,6 +48,9 @@ V = TypeVar("V", int, float, str, bool)
 @dataclass(frozen=True, slots=True)
 class Milestone:
     """A milestone's script: what it is judged by, and what its flags start from.
+
+    Under ``mpiexec`` all processes run the experiment, and the first of them alone shows it,
+    measures the systems section, writes the report and judges. The CPUs are shared out among them.
 
     The number and the year come from the folder that the script stands in, the title and the story
     from its docstring, so each is said once.
@@ -101,32 +104,44 @@ class Milestone:
         Returns:
             The exit code: 0 if the bar is met (or nothing was judged), 1 if it is not, 2 for a
             usage or data error (0 for `MissingDataError` where that is to be skipped), 130 if the
-            user interrupted the run.
+            user interrupted the run. Of several processes, all but the first leave the verdict
+            to that one.
         """
+        from ._environment import launched_processes
+
         if hasattr(sys.stdout, "reconfigure"):  # a narrow encoding gets "?", not a traceback
             sys.stdout.reconfigure(errors="replace")
         path = Path(self.script).absolute()
+        rank, _ = launched_processes()
+        name = f"{path.name}, rank {rank}" if rank else path.name
         try:
-            lab = self._open(path, list(sys.argv[1:] if argv is None else argv))
-            experiment(lab)
-            return lab._close()
+            with ExitStack() as stack:
+                if rank > 0:
+                    nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                    stack.enter_context(redirect_stdout(nowhere))
+                lab = self._open(path, list(sys.argv[1:] if argv is None else argv))
+                experiment(lab)
+                return lab._close()
         except TitoError as error:
-            print_error(path.name, str(error))
+            print_error(name, str(error))
             if isinstance(error, MissingDataError) and os.environ.get(SKIP_MISSING_DATA):
-                print(paragraph(f"NOT RUN: {path.name}, for want of its data. It was not judged."))
+                if rank == 0:
+                    line = f"NOT RUN: {path.name}, for want of its data. It was not judged."
+                    print(paragraph(line))
                 return 0
             return 2
         except KeyboardInterrupt:
-            print_error(path.name, "Interrupted; no report was written.")
+            print_error(name, "Interrupted; no report was written.")
             return 130
 
     def _open(self, path: Path, argv: list[str]) -> Lab:
         from tt_nn import set_num_threads
 
-        from ._environment import available_cpus, keep_freed_memory
+        from ._environment import keep_freed_memory, launched_processes, share_of_cpus
         from ._notebook import Notebook
         from ._script import read_script
 
+        rank, processes = launched_processes()
         number, year, _ = identify(path.parent)
         script = read_script(path)
         own = Recipe(self.bar, self.epochs, self.demo_epochs, self.batch_size, self.demo_bar)
@@ -134,13 +149,15 @@ class Milestone:
         defaults = Defaults(
             recipes=recipes,
             report_dir=Path("reports", f"milestone_{number}", path.stem),
-            threads=available_cpus() if self.threads == "all" else self.threads,
+            threads=share_of_cpus() if self.threads == "all" or processes > 1 else self.threads,
             options=self.options,
         )
         flags = parse_flags(argv, defaults, program=path.name, description=script.title)
         recipe = recipes[flags.recipe]
         demo_bar = recipe.bar if recipe.demo_bar is None else recipe.demo_bar
-        open_folder(flags.report_dir)
+        if rank == 0:
+            open_folder(flags.report_dir)
+        launcher = ["mpiexec", "-n", str(processes)] if processes > 1 else []
         report = Report(
             milestone=number,
             script=path.name,
@@ -150,14 +167,14 @@ class Milestone:
             year=year,
             title=script.title,
             story=script.story,
-            command=shlex.join(["python", path.name, *argv]),
+            command=shlex.join([*launcher, "python", path.name, *argv]),
         )
         keep_freed_memory()
         if flags.threads is not None:
             set_num_threads(flags.threads)
         notebook = Notebook()
         notebook.title(report, flags)
-        return Lab(flags, path, report, notebook)
+        return Lab(flags, path, report, notebook, speaks=rank == 0)
 
 
 @dataclass(slots=True)
@@ -166,12 +183,15 @@ class Lab:
 
     Attributes:
         flags: What the user asked for.
+        speaks: Whether this process is the one that shows, measures and writes; of several that
+            run the same experiment, one is.
     """
 
     flags: Flags
     _script: Path
     _report: Report
     _notebook: Notebook
+    speaks: bool = True
     _started: float = field(default_factory=perf_counter)
     _seconds: dict[str, float] = field(
         default_factory=lambda: {"data": 0.0, "train": 0.0, "evaluate": 0.0}
@@ -259,7 +279,7 @@ class Lab:
         """
         from tt_nn import save
 
-        if self.epochs == 0:
+        if self.epochs == 0 or not self.speaks:
             return
         path = with_recipe(self.flags.report_dir / f"{self._script.stem}.safetensors", self.recipe)
         state = model.state_dict()
@@ -377,6 +397,8 @@ class Lab:
             caption: What it means.
             size: Width and height in inches.
         """
+        if not self.speaks:
+            return
         from .pictures import draw_picture
 
         self._add(draw_picture(name, draw, alt=alt, caption=caption, size=size))
@@ -398,13 +420,15 @@ class Lab:
                 sizes. Time and memory of each are measured, and their exponents fitted; under
                 ``--test-only``, which makes one pass and no more, they are not.
         """
+        self._measured = True
+        if not self.speaks:
+            return
         from . import _systems
 
         if self.mode == "test-only":
             systems = _systems.measure(model, inputs, step, growth={}, repeats=1)
         else:
             systems = _systems.measure(model, inputs, step, growth, repeats=7)
-        self._measured = True
         self._report.parameters = systems.parameters
         self._report.flops_forward = systems.flops_forward
         self._report.peak_memory_bytes = systems.peak_memory_bytes
@@ -423,6 +447,8 @@ class Lab:
         """Judge the run, write the report, and return the exit code."""
         if not self._measured:
             raise RuntimeError("the experiment ended without its systems section: lab.systems(...)")
+        if not self.speaks:
+            return 0
         from ._environment import describe_environment
         from ._html import render_page
 
