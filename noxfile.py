@@ -137,12 +137,13 @@ def typecheck(session: nox.Session, part: str) -> None:
         install(session, capstone(), *group("typecheck"))
         session.run("mypy", cache, "capstone/src", "capstone/tests")
         return
-    install(session, *ALL, *group("typecheck"), *group("nox"))
+    install(session, *ALL, *group("typecheck"), *group("browser"), *group("docs"), *group("nox"))
     session.run("mypy", cache, "noxfile.py", "tooling", *existing("tests"))
-    for folder in existing("testing", "benchmarks", "parity", "learner"):
+    for folder in existing("testing", "benchmarks", "parity", "learner", "browser"):
         session.run("mypy", cache, folder)
     for milestone in MILESTONES:
         session.run("mypy", cache, *map(str, milestone.scripts.values()))
+    session.run("mypy", cache, *map(str, sorted(ROOT.glob("docs/notebooks/*.py"))))
 
 
 @nox.session(requires=["build"])
@@ -283,6 +284,30 @@ def learner(session: nox.Session) -> None:
     install(session, *ALL, *group("tests"), *group("nox"))
     session.run("pytest", "-m", "environments", "packages/tt-tito/tests", *session.posargs)
     session.run("pytest", "learner", *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into site/; ``-- --reports FOLDER`` shows other runs of the milestones."""
+    scripts = {each for milestone in MILESTONES for each in milestone.dependencies()}
+    tools = [*group("docs"), *group("notebooks")]
+    install(session, *COMPLETE, *sorted(scripts), *tools)
+    session.run("python", "-m", "tooling.site.build", *session.posargs)
+
+
+@nox.session(requires=["build", "docs"], default=False)
+def browser(session: nox.Session) -> None:
+    """Open reports, the leaderboard and the site in the Chromium of this machine."""
+    install(session, *ALL, *group("browser"))
+    session.run("pytest", "browser")  # what follows -- is for `docs`
+
+
+@nox.session(requires=["build"], default=False)
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks, or those of some numbers after ``--``, and keep their outputs."""
+    install(session, *ALL, *group("notebooks"))
+    one_core = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    session.run("python", "-m", "tooling.notebooks", *session.posargs, env=one_core)
 
 
 # PyTorch comes by pip: uv does not read the configuration that points pip to a build for CPUs.

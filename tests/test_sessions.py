@@ -30,6 +30,9 @@ typecheck = []
 deps = []
 tests = []
 workspace = []
+notebooks = []
+docs = []
+browser = []
 torch = []
 tokenizers = []
 dev = []
@@ -144,13 +147,16 @@ def test_no_session_installs_a_hostile_package(
     lower, both = {"tt_tensor": "0.1.0"}, {"tt_tensor": "0.1.0", "tt_nn": "0.1.0"}
     assert {name: versions for name, versions in found.items() if versions} == {
         ".venv-dev": both,
+        "browser": both,
         "bench": both,
         "deps-capstone": both,
         "deps-tt-nn": both,
         "deps-tt-tensor": lower,
+        "docs": both,
         "exercises": both,
         "learner": both,
         "milestone_01": both,
+        "notebooks": both,
         "parity": both,
         "seeds_01": both,
         "tests-capstone": both,

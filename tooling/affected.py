@@ -15,7 +15,7 @@ from tooling.milestones import Milestone, read_milestones
 from tooling.packages import Package, dependents, read_packages, requirement_name
 
 # Changes here concern no package. Any path that is not known concerns all of them.
-_HARMLESS = ("docs/", "milestones/", "benchmarks/")
+_HARMLESS = ("docs/", "milestones/", "benchmarks/", "mkdocs.yml")
 
 
 def affected_packages(packages: Sequence[Package], changed: Iterable[str]) -> list[str]:

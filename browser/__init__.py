@@ -1,0 +1,1 @@
+"""Tests of the pages that this project makes, as Chromium shows them."""
