@@ -61,8 +61,14 @@ class Step(NamedTuple):
     sums: int
 
 
-def train(bucket_cap_mb: float) -> Step:
-    """Time training steps, as this process's part of them if a launcher started several."""
+def train(bucket_cap_mb: float, together: bool) -> Step:
+    """Time training steps, as this process's part of them if a launcher started several.
+
+    Args:
+        bucket_cap_mb: Megabytes of a bucket.
+        together: Whether ranks meet at the end of backward, so that none waits for a slower one:
+            what is waited for then is gradients on their way.
+    """
     import tt_autograd as tt
     import tt_nn as nn
     import tt_optim as optim
@@ -97,6 +103,8 @@ def train(bucket_cap_mb: float) -> Step:
             with parallel.step(batch) as part:
                 x, y = part.batch
                 (criterion(model(x), y) * part.weight).backward()
+                if together:
+                    parallel.world.barrier()
         start = time.perf_counter()
         optimizer.step()
         updates.append(time.perf_counter() - start)
@@ -213,41 +221,41 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", choices=["train", "reduce"])
     parser.add_argument("--bucket-mb", type=float, default=BUCKET_MB)
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.side:
-        figures: Any = train(options.bucket_mb) if options.side == "train" else reduce_all_sizes()
+        training = options.side == "train"
+        figures: Any = (
+            train(options.bucket_mb, options.together) if training else reduce_all_sizes()
+        )
         from tt_nn.seam import launched
 
         if (launched() or (0, 1))[0] == 0:
             print(json.dumps(figures))
         return 0
 
-    one: list[Step] = []
-    two: list[Step] = []
-    late: list[Step] = []
+    small, whole = ["--bucket-mb", str(BUCKET_MB)], ["--bucket-mb", str(ONE_BUCKET_MB)]
+    sides = [(1, small), (2, small), (2, [*small, "--together"]), (2, [*whole, "--together"])]
+    rounds: list[list[Step]] = [[] for _ in sides]
     for i in range(options.rounds):
-        sides = [
-            (one, 1, BUCKET_MB),
-            (two, 2, BUCKET_MB),
-            (late, 2, ONE_BUCKET_MB),
-        ]
-        for found, count, size in sides if i % 2 == 0 else sides[::-1]:
-            found.append(Step(*on_ranks(count, "--side", "train", "--bucket-mb", str(size))))
-    alone, shared, at_end = (
+        turns = list(zip(rounds, sides, strict=True))
+        for steps, (count, arguments) in turns if i % 2 == 0 else turns[::-1]:
+            steps.append(Step(*on_ranks(count, "--side", "train", *arguments)))
+    alone, shared, early, late = (
         Step(*(statistics.median(column) for column in zip(*steps, strict=True)))
-        for steps in (one, two, late)
+        for steps in rounds
     )
-    pairs = [(b.milliseconds, a.milliseconds) for a, b in zip(one, two, strict=True)]
+    pairs = [(b.milliseconds, a.milliseconds) for a, b in zip(rounds[0], rounds[1], strict=True)]
     title = f"A training step on {BATCH} images of CIFAR-10's size, Muon, a thread for each rank"
     code = report(title, "1 rank", [Result.of_rounds("2 ranks", pairs, TARGET)])
     gain = statistics.median(alone_ms / shared_ms for shared_ms, alone_ms in pairs)
     print(f"\nSteps of two ranks in the time of one step of one: {gain:.2f} (1.60 are asked)")
     print(f"Bytes that each of two ranks sends in a step: {shared.sent:,.0f}; one alone sends none")
 
-    print("\nOverlap of communication and backward, two ranks\n")
+    print("\nOverlap of communication and backward, two ranks that meet at its end\n")
     print("                      messages  hidden by work  waited      step")
-    for name, step in (("in buckets of 1 MB", shared), ("in one at the end", at_end)):
+    for name, step in (("in buckets of 1 MB", early), ("in one at the end", late)):
         print(
             f"{name:20}  {step.buckets:8.0f}  {step.hidden:15.0%}  {step.waited:5.2f} ms  "
             f"{step.milliseconds:6.1f} ms"

@@ -111,12 +111,44 @@ def test_steps_leave_the_gradients_of_the_whole_batch(launch: Launch, tmp_path: 
     [
         ("backward_twice", "backward ran a second time inside one step"),
         ("no_rows", "the batch has no rows on any rank"),
+        ("backward_outside", "call backward inside its block"),
+        ("drawn_alone", "the ranks no longer have the same random numbers"),
+        ("not_the_models", "parameters that are not the model's, of shapes (7, 1), (7,)"),
     ],
 )
 def test_steps_refuse(launch: Launch, tmp_path: Path, case: str, message: str) -> None:
     done = launch(2, TRAINING, case, str(tmp_path))
     assert done.code != 0
     assert message in done.errors
+
+
+def test_gradients_are_also_added_up_by_steps_that_are_all_synchronised(
+    launch: Launch, tmp_path: Path
+) -> None:
+    shared, alone = found(launch(2, TRAINING, "accumulated", str(tmp_path)))
+    for mine, theirs in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+
+
+def test_a_row_that_stands_in_for_none_gives_no_gradient(launch: Launch, tmp_path: Path) -> None:
+    (gradient,) = found(launch(2, TRAINING, "stand_in", str(tmp_path)))
+    assert np.isfinite(gradient).all()
+
+
+def test_parameters_that_are_thawed_on_the_way_are_trained_alike(
+    launch: Launch, tmp_path: Path
+) -> None:
+    alone, shared = (found(launch(n, TRAINING, "thawed", str(tmp_path))) for n in (1, 2))
+    for mine, theirs in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_one_rank_may_evaluate_alone_and_stop_all(launch: Launch, tmp_path: Path) -> None:
+    assert found(launch(3, TRAINING, "one_evaluates_and_stops", str(tmp_path))) == [3, 3, 3]
+
+
+def test_gradients_in_half_precision_stay_so(launch: Launch, tmp_path: Path) -> None:
+    assert found(launch(2, TRAINING, "half_precision", str(tmp_path))) == ["float16"] * 2
 
 
 def test_statistics_may_be_each_ranks_own_and_rank_0s_stay(launch: Launch, tmp_path: Path) -> None:

@@ -155,6 +155,105 @@ def gradients(rank: int, folder: Path) -> Any:
     return found
 
 
+def accumulated(rank: int, folder: Path) -> Any:
+    """Return the gradient of two batches added up without no_sync, and that of one process."""
+    model = nn.Linear(3, 2)
+    parallel, _ = ranks_of(model)
+    x = tt.randn(6, 3)
+    for half in (x[:3], x[3:]):
+        half = half[:2] if rank == 0 else half[2:]
+        with parallel.step(half) as part:
+            (model(part.batch).square().mean() * part.weight / 2).backward()
+    found = [p.grad.tolist() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    model(x).square().mean().backward()
+    return [found, [p.grad.tolist() for p in model.parameters() if p.grad is not None]]
+
+
+def stand_in(rank: int, folder: Path) -> Any:
+    """Return a gradient to which a rank without rows adds nothing, whose zeros have no slope."""
+    model = nn.Linear(3, 2, bias=False)
+    parallel, _ = ranks_of(model)
+    with parallel.step(tt.ones(1, 3)[: 1 - rank]) as part:
+        (model(part.batch).square().sum().sqrt() * part.weight).backward()
+    return [p.grad.tolist() for p in model.parameters() if p.grad is not None]
+
+
+def thawed(rank: int, folder: Path) -> Any:
+    """Return the parameters after training whose first layer is frozen in the first steps."""
+    model = network()
+    first = list(model.parameters())[:2]
+    for param in first:
+        param.requires_grad_(False)
+
+    class Thaw(optim.Callback):
+        def on_step_end(self, trainer: optim.Trainer, record: dict[str, float]) -> None:
+            for param in first:
+                param.requires_grad_(True)
+
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    optim.Trainer(model, optimizer, nn.MSELoss(), callbacks=[Thaw()], progress=False).fit(
+        data(), steps=4
+    )
+    return [p.tolist() for p in model.parameters()]
+
+
+class OnRank0(optim.Callback):
+    """Evaluates on rank 0 alone, and stops training there."""
+
+    writes = True
+
+    def on_step_end(self, trainer: optim.Trainer, record: dict[str, float]) -> None:
+        """Do so."""
+        assert trainer.evaluate([(tt.ones(3, 4), tt.ones(3, 1))])["loss"] >= 0
+        if trainer.step == 3:
+            trainer.stop()
+
+
+def one_evaluates_and_stops(rank: int, folder: Path) -> Any:
+    """Return after how many steps all ranks stop."""
+    model = nn.Linear(4, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = optim.Trainer(model, optimizer, nn.MSELoss(), callbacks=[OnRank0()], progress=False)
+    trainer.fit([(tt.ones(4, 4), tt.ones(4, 1))] * 5, epochs=9)
+    ranks = world()
+    assert ranks is not None
+    return ranks.gather(np.array([trainer.step])).ravel().tolist()
+
+
+def half_precision(rank: int, folder: Path) -> Any:
+    """Return the dtype of the gradient of a float16 parameter."""
+    model = nn.Linear(3, 1).to(tt.float16)
+    parallel, _ = ranks_of(model)
+    with parallel.step(tt.ones(2, 3, dtype=tt.float16)) as part:
+        (model(part.batch).sum() * part.weight).backward()
+    return [p.grad.dtype.name for p in model.parameters() if p.grad is not None]
+
+
+def drawn_alone(rank: int, folder: Path) -> Any:
+    """Draw random numbers on rank 0 alone."""
+    parallel, _ = ranks_of(nn.Linear(3, 1))
+    if rank == 0:
+        tt.rand(1)
+    with parallel.step(tt.ones(2, 3)):
+        pass
+
+
+def backward_outside(rank: int, folder: Path) -> Any:
+    """Run backward after a step."""
+    model = nn.Linear(3, 1)
+    parallel, _ = ranks_of(model)
+    with parallel.step(tt.ones(2, 3)) as part:
+        loss = model(part.batch).sum()
+    loss.backward()
+
+
+def not_the_models(rank: int, folder: Path) -> Any:
+    """Train a parameter that is not the model's."""
+    model, other = nn.Linear(3, 1), nn.Linear(1, 7)
+    optim.Trainer(model, optim.SGD([*model.parameters(), *other.parameters()]), nn.MSELoss())
+
+
 def backward_twice(rank: int, folder: Path) -> Any:
     """Run backward a second time inside one step."""
     model = nn.Linear(3, 1)

@@ -144,11 +144,15 @@ class Attention:
         """Return the factors of dropout for a block: 0, or 1 / (1 - p); the same at each call."""
         rows = block.rows.stop - block.rows.start
         shape = (len(self.query[block.samples]), *self.query.shape[1:-2], rows, block.keys)
-        # Each sample has its own stretch of the random numbers, wherever it is computed.
+        # Each sample has its own stretch of the random numbers, wherever it is computed. They are
+        # integers of 32 bits, two of each step of the source: fractions would take twice as long.
+        count = math.prod(shape)
         before = (self.first + block.samples.start) * math.prod(shape[1:])
-        source = np.random.PCG64((self.seed, block.rows.start)).advance(before // 2)
-        drawn = np.random.Generator(source).random(before % 2 + math.prod(shape), np.float32)
-        keep = drawn[before % 2 :].reshape(shape) >= self.dropout_p
+        source = np.random.PCG64DXSM((self.seed, block.rows.start)).advance(before // 2)
+        steps, most = (before % 2 + count + 1) // 2, (1 << 64) - 1
+        drawn = np.random.Generator(source).integers(0, most, steps, np.uint64, endpoint=True)
+        drawn = drawn.view(np.uint32)[before % 2 : before % 2 + count].reshape(shape)
+        keep = drawn >= np.uint32(min(round(self.dropout_p * (1 << 32)), (1 << 32) - 1))
         factor = 1 / (1 - self.dropout_p) if self.dropout_p < 1 else 0.0
         return np.asarray(np.multiply(keep, self.query.dtype.type(factor)))
 

@@ -14,7 +14,7 @@ from ._peers import Peers
 
 Array = NDArray[Any]
 
-_SPIN = 0.0005  # seconds of waiting at full speed: most of what is waited for is nearly there
+_SPIN = 0.02  # seconds of waiting at full speed: messages go to and fro until one is there
 _SHORT, _LONG = 50e-6, 1e-3  # seconds to sleep after that, from and to
 _LEAVING = 0.05  # seconds to sleep at the end, where the wait may be long
 _LOOK = 0.2  # seconds between two looks at the other ranks
