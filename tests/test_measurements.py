@@ -30,6 +30,20 @@ CLOCKS: Mapping[str, Mapping[str, str]] = {
         "test_a_short_call_is_looped": "a call far below what the clock can tell",
         "test_a_comparison_is_of_rounds": "samples that are set: the median is arithmetic",
     },
+    "packages/tt-optim/tests/distributed/test_lost_ranks.py": dict.fromkeys(
+        (
+            "test_a_rank_that_does_not_notice_is_ended",
+            "test_a_rank_that_ends_before_the_run_begins_is_named",
+            "test_a_rank_that_is_killed_before_the_run_begins_ends_it",
+            "test_the_death_of_a_guard_ends_the_run",
+            "test_when_all_ranks_raise_all_show_it",
+            "test_without_a_guard_a_run_ends_all_the_same",
+        ),
+        "what is promised is an end within 30 seconds, where there would be none",
+    ),
+    "packages/tt-optim/tests/distributed/test_training.py": {
+        "test_a_lost_rank_is_named_and_training_goes_on_from_the_last_checkpoint": "the same",
+    },
     "packages/tt-tito/tests/benchmark/test_figures.py": {
         "test_throughput_is_inputs_in_a_second": "a clock that is set: the ratio is arithmetic",
     },

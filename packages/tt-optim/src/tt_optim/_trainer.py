@@ -205,16 +205,14 @@ class Trainer:
         self.planned = self._plan(loader, epochs, steps)
         callbacks = [*self.callbacks, *self._shown]
         if self.parallel is not None:
-            from .distributed import agree, describe_loader, describe_optimizer, split
+            from .distributed import agree_to_train, split
 
             world = self.parallel.world
-            plan = f"epochs={epochs}, steps={steps}, begun at step {self.step}"
-            how = f"accumulate={self.accumulate}, max_norm={self.max_norm}"
-            how += f", evaluate_every={self.evaluate_every}, metrics={[*self.metrics]}"
-            agree(world, "training", f"{plan}\n{how}\n{describe_optimizer(self.optimizer)}")
-            agree(world, "data", describe_loader(loader))
-            seen = "no evaluation" if evaluation is None else describe_loader(evaluation)
-            agree(world, "data to evaluate on", seen)
+            agree_to_train(
+                world, self.optimizer, loader, evaluation,
+                epochs=epochs, steps=steps, begun_at_step=self.step, accumulate=self.accumulate,
+                max_norm=self.max_norm, evaluate_every=self.evaluate_every, metrics=[*self.metrics],
+            )  # fmt: skip
             loader = split(loader, world)
             evaluation = None if evaluation is None else split(evaluation, world)
             callbacks = [each for each in callbacks if not (world.rank and each.writes)]

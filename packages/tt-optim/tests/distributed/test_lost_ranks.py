@@ -47,7 +47,7 @@ class Deed:
     own: str  # of the rank itself, or of its guard; {} is the rank with its process
     others: str  # of every other rank
     meanwhile: str = ""
-    within: float = 15.0  # seconds that the run may take
+    within: float = 30.0  # seconds that the run may take
 
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -110,7 +110,7 @@ def test_a_rank_that_does_not_notice_is_ended(launch: Launch) -> None:
 def test_the_death_of_a_guard_ends_the_run(launch: Launch) -> None:
     run = launch(3, PROGRAM, "os.kill(os.getppid(), signal.SIGKILL)", "1", "time.sleep(100)")
     assert run.code != 0
-    assert run.seconds < 10
+    assert run.seconds < 30
     assert "the guard of rank 1 was ended, and the run with it" in run.errors
 
 
@@ -125,7 +125,7 @@ def test_an_exit_code_of_all_ranks_is_that_of_the_run(code: int, launch: Launch)
 def test_when_all_ranks_raise_all_show_it(error: str, launch: Launch) -> None:
     run = launch(3, f"from tt_optim.distributed import world\nworld()\nraise {error}")
     assert run.code != 0
-    assert run.seconds < 10
+    assert run.seconds < 30
     assert run.errors.count(f"    raise {error}") == 3
 
 
@@ -146,7 +146,7 @@ def test_a_rank_that_ends_before_the_run_begins_is_named(
 ) -> None:
     run = launch(3, BEFORE, seconds, deed)
     assert run.code != 0
-    assert run.seconds < 15
+    assert run.seconds < 30
     for rank in (0, 2):
         assert f"rank 1 ended before it joined the run, and rank {rank} cannot" in run.errors
 
@@ -155,7 +155,7 @@ def test_a_rank_that_ends_before_the_run_begins_is_named(
 def test_a_rank_that_is_killed_before_the_run_begins_ends_it(seconds: str, launch: Launch) -> None:
     run = launch(3, BEFORE, seconds, KILL)
     assert run.code != 0
-    assert run.seconds < 15  # the launcher ends the others: they can say nothing
+    assert run.seconds < 30  # the launcher ends the others: they can say nothing
 
 
 def test_a_rank_that_comes_late_is_waited_for(launch: Launch) -> None:
@@ -188,4 +188,4 @@ def test_without_a_guard_a_run_ends_all_the_same(deed: str, launch: Launch) -> N
     else:
         assert run.code != 0
         assert "ValueError: alone" in run.errors
-    assert run.seconds < 15
+    assert run.seconds < 30

@@ -4,9 +4,7 @@
 """
 
 from ._agreement import DisagreementError as DisagreementError
-from ._agreement import agree as agree
-from ._agreement import describe_loader as describe_loader
-from ._agreement import describe_optimizer as describe_optimizer
+from ._agreement import agree_to_train as agree_to_train
 from ._membership import world as world
 from ._parallel import DistributedDataParallel as DistributedDataParallel
 from ._parallel import Part as Part

@@ -57,6 +57,32 @@ def agree(world: World, what: str, text: str, cure: str | None = None) -> None:
     raise DisagreementError("\n".join([f"the ranks {since} the same {what}:", *found, cure]))
 
 
+def agree_to_train(
+    world: World,
+    optimizer: Optimizer,
+    loader: Iterable[Any],
+    evaluation: Iterable[Any] | None,
+    **settings: object,
+) -> None:
+    """Make sure that all ranks are about to train alike.
+
+    Args:
+        world: The processes.
+        optimizer: The rule and its hyperparameters, which are compared.
+        loader: What gives the data, of which a description is compared.
+        evaluation: What gives the data to evaluate on, the same; None for none.
+        settings: What else is to be the same, by name.
+
+    Raises:
+        DisagreementError: They are not.
+    """
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    agree(world, "training", "\n".join([*lines, describe_optimizer(optimizer)]))
+    agree(world, "data", describe_loader(loader))
+    seen = "no evaluation" if evaluation is None else describe_loader(evaluation)
+    agree(world, "data to evaluate on", seen)
+
+
 def describe_model(model: Module) -> str:
     """Return a line for each parameter and buffer: its name, shape and dtype."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
