@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -39,14 +39,19 @@ def take_rows(batch: Any, own: Rows) -> Any:
     """Return some rows of a batch, in its structure: of tensors, arrays and lists of strings."""
     if _is_texts(batch) and len(batch) == own.total:
         return batch[own.start : own.stop]
-    if isinstance(batch, Mapping):
-        return {name: take_rows(part, own) for name, part in batch.items()}
-    if isinstance(batch, list | tuple):
-        parts = [take_rows(part, own) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, Mapping | list | tuple):
+        return _rebuilt(batch, lambda part: take_rows(part, own))
     if isinstance(batch, tt_tensor.Tensor | np.ndarray) and batch.shape[:1] == (own.total,):
         return batch[own.start : own.stop]
     return batch
+
+
+def _rebuilt(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a batch of the same structure, each of whose parts was changed."""
+    if isinstance(batch, Mapping):
+        return {name: change(part) for name, part in batch.items()}
+    parts = [change(part) for part in batch]
+    return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
 
 
 def _is_texts(batch: object) -> TypeGuard[list[str | bytes]]:
@@ -55,13 +60,10 @@ def _is_texts(batch: object) -> TypeGuard[list[str | bytes]]:
 
 def stand_in(batch: Any) -> Any:
     """Return a batch of one row of zeros, in the structure of one that has none."""
-    if isinstance(batch, Mapping):
-        return {name: stand_in(part) for name, part in batch.items()}
     if isinstance(batch, list) and not batch:
         return [""]  # of strings
-    if isinstance(batch, list | tuple):
-        parts = [stand_in(part) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, Mapping | list | tuple):
+        return _rebuilt(batch, stand_in)
     if isinstance(batch, tt_tensor.Tensor):
         return type(batch)._wrap(np.zeros((1, *batch.shape[1:]), batch.dtype))
     if isinstance(batch, np.ndarray):

@@ -97,12 +97,11 @@ def random_for_rows(random: np.random.Generator, shape: tuple[int, ...]) -> NDAr
     if part is None:
         return random.random(shape, np.float32)
     assert isinstance(source, np.random.PCG64)
-    if not part.count or shape[0] % part.count:
-        return for_rows(shape[0], lambda count: random.random((count, *shape[1:]), np.float32))
-    each = shape[0] // part.count * math.prod(shape[1:])  # numbers for one row of the batch
-    before, after = each * part.start, each * (part.total - part.stop)
-    if before % 2 or after % 2 or each * part.count % 2 or source.state["has_uint32"]:
-        # A step of the generator makes two of them: halves cannot be skipped.
+    fits = part.count > 0 and shape[0] % part.count == 0
+    each = shape[0] // part.count * math.prod(shape[1:]) if fits else 0  # for a row of the batch
+    before, own, after = (each * n for n in (part.start, part.count, part.total - part.stop))
+    # A step of the generator makes two numbers: halves cannot be skipped.
+    if not fits or before % 2 or own % 2 or after % 2 or source.state["has_uint32"]:
         return for_rows(shape[0], lambda count: random.random((count, *shape[1:]), np.float32))
     source.advance(before // 2)
     drawn = random.random(shape, np.float32)

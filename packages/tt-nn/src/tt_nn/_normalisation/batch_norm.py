@@ -154,8 +154,9 @@ def _slopes(
     if not needs[0]:
         return None, dweight, dbias
     factor = scale if weight is None else scale * weight
-    sums = np.stack([dbias, dweight], dtype=np.float64)
-    over, by = sums if batch.across is None else batch.across(sums)
+    over, by = dbias, dweight  # of the whole batch
+    if batch.across is not None:
+        over, by = batch.across(np.stack([dbias, dweight], dtype=np.float64))
     numbers = (mean, factor, factor * scale * by / -batch.count, factor * over / -batch.count)
     out = np.empty(dense_input.shape, x.dtype)
     run(

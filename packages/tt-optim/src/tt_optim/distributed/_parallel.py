@@ -197,12 +197,13 @@ class DistributedDataParallel:
             RuntimeError: No gradient has come on any rank.
             RankLostError: Another process is gone.
         """
-        own = self._own_rows(count_rows(batch))
+        learned = [param.requires_grad for param in self._params]
+        own = self._own_rows(count_rows(batch), learned)
         if self._summed and self.world.rank:  # rank 0 has them for all
             for param in self._params:
                 param.grad = None
         self._summed = False
-        if [param.requires_grad for param in self._params] != self._learned:
+        if learned != self._learned:
             self._fill_buckets()
         synchronised, held = self._synchronised, [param.grad for param in self._params]
         if synchronised:
@@ -231,9 +232,8 @@ class DistributedDataParallel:
         if not self.sync_batch_norm:
             self.broadcast(self.module.buffers())
 
-    def _own_rows(self, count: int) -> Rows:
+    def _own_rows(self, count: int, learned: list[bool]) -> Rows:
         """Return which rows of the batch are here, and make sure that the ranks still agree."""
-        learned = [param.requires_grad for param in self._params]
         state = zlib.crc32(bytes(learned), zlib.crc32(describe_seed().encode()))
         told = self.world.gather(np.array([count, state]))
         if len(set(told[:, 1].tolist())) > 1:
