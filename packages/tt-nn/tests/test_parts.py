@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pytest
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 import tt_autograd as tt
 import tt_nn as nn
 from tt_nn.seam import launched, sum_over_batch
-from tt_tensor.seam import rows, share
+from tt_tensor.seam import Rows, rows, share
 
 # Of no module of the course: a learner may draw for the rows that are there, and no others.
 
+T = TypeVar("T")
 Array = NDArray[Any]
 TOTAL = 7
 
@@ -76,18 +77,17 @@ def run(make: Callable[[], nn.Module], x: Array, g: Array) -> Found:
     return Found([out.detach().numpy(), input.grad.numpy()], state, learned, after)
 
 
-@pytest.mark.parametrize("num_replicas", [2, 3, 9])
-@pytest.mark.parametrize(("make", "shape"), LAYERS.values(), ids=LAYERS)
-def test_parts_give_together_what_the_whole_gives(
-    make: Callable[[], nn.Module], shape: tuple[int, ...], num_replicas: int
-) -> None:
-    random = np.random.default_rng(0)
-    x, g = random.normal(3.0, 2.0, (TOTAL, *shape)), random.normal(size=(TOTAL, *shape))
-    whole = Context().run(run, make, x, g)
+def own_rows(values: Array, part: Rows) -> Array:
+    """Return the rows of a part; for a part of none, a row of zeros that stands in."""
+    return values[part.start : part.stop] if part.size else np.zeros_like(values[:1])
+
+
+def in_parts(num_replicas: int, work: Callable[[Rows], T]) -> list[T]:
+    """Return what threads give, which share a batch as processes would."""
     everyone = threading.Barrier(num_replicas, timeout=30)
     given: list[Any] = [None] * num_replicas
 
-    def work(rank: int) -> Found:
+    def begin(rank: int) -> T:
         def add_up(values: Array) -> Array:
             given[rank] = values
             everyone.wait()
@@ -98,14 +98,22 @@ def test_parts_give_together_what_the_whole_gives(
         part = share(TOTAL, num_replicas, rank)
         rows.set(part)
         sum_over_batch.set(add_up)
-        own = slice(part.start, part.stop)
-        if part.count:
-            return run(make, x[own], g[own])
-        return run(make, np.zeros((1, *shape)), np.zeros((1, *shape)))  # a row that stands in
+        return work(part)
 
     with ThreadPoolExecutor(num_replicas) as pool:
-        parts = list(pool.map(lambda rank: Context().run(work, rank), range(num_replicas)))
-    counts = [share(TOTAL, num_replicas, rank).count for rank in range(num_replicas)]
+        return list(pool.map(lambda rank: Context().run(begin, rank), range(num_replicas)))
+
+
+@pytest.mark.parametrize("num_replicas", [2, 3, 9])
+@pytest.mark.parametrize(("make", "shape"), LAYERS.values(), ids=LAYERS)
+def test_parts_give_together_what_the_whole_gives(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], num_replicas: int
+) -> None:
+    random = np.random.default_rng(0)
+    x, g = random.normal(3.0, 2.0, (TOTAL, *shape)), random.normal(size=(TOTAL, *shape))
+    whole = Context().run(run, make, x, g)
+    parts = in_parts(num_replicas, lambda part: run(make, own_rows(x, part), own_rows(g, part)))
+    counts = [share(TOTAL, num_replicas, rank).size for rank in range(num_replicas)]
     for i, value in enumerate(whole.by_row):
         joined = np.concatenate([p.by_row[i][:n] for p, n in zip(parts, counts, strict=True)])
         np.testing.assert_allclose(joined, value, rtol=1e-12, atol=1e-13)
@@ -116,6 +124,66 @@ def test_parts_give_together_what_the_whole_gives(
     for i, gradient in enumerate(whole.learned):
         total = np.sum([p.learned[i] for p in parts], axis=0)
         np.testing.assert_allclose(total, gradient, rtol=1e-11, atol=1e-12)
+
+
+WEIGHT = [2.0, 0.0, 0.5]
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "CrossEntropyLoss": nn.CrossEntropyLoss,
+    "with weights": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT)),
+    "that ignores": lambda: nn.CrossEntropyLoss(ignore_index=1),
+    "that smooths": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT), label_smoothing=0.1),
+    "summed": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT), reduction="sum"),
+    "NLLLoss": lambda: nn.NLLLoss(tt.tensor(WEIGHT), ignore_index=0),
+}
+
+
+@pytest.mark.parametrize("num_replicas", [2, 3, 9])
+@pytest.mark.parametrize("shape", [(3,), (3, 4)], ids=str)
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+def test_the_mean_losses_of_parts_add_up_to_that_of_the_whole(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], num_replicas: int
+) -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(TOTAL, *shape))
+    classes = random.integers(0, 3, (TOTAL, *shape[1:]))
+    classes[:3] = 1  # of which a part may have no other
+
+    def learn(scores: Array, classes: Array, weight: float) -> tuple[float, Array]:
+        tt.set_default_dtype("float64")
+        criterion, input = make(), tt.tensor(scores, requires_grad=True)
+        loss = criterion(input, tt.tensor(classes)) * weight
+        loss.backward()
+        assert input.grad is not None
+        return float(loss), input.grad.numpy()
+
+    def learn_part(part: Rows) -> tuple[float, Array]:
+        weight = part.size / TOTAL if "sum" not in repr(make()) else float(part.size > 0)
+        value, grad = learn(own_rows(scores, part), own_rows(classes, part), weight)
+        return value, grad[: part.size]
+
+    value, grad = Context().run(learn, scores, classes, 1.0)
+    parts = in_parts(num_replicas, learn_part)
+    assert sum(part[0] for part in parts) == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(np.concatenate([part[1] for part in parts]), grad, rtol=1e-14)
+
+
+def test_where_nothing_counts_the_mean_is_that_of_nothing() -> None:
+    scores, classes = tt.ones(TOTAL, 3, requires_grad=True), tt.ones(TOTAL, dtype="int64")
+    criterion = nn.CrossEntropyLoss(ignore_index=1)
+    assert np.isnan(in_parts(2, lambda part: float(criterion(scores, classes)))).all()
+
+
+def test_without_gradients_a_part_has_its_own_mean() -> None:
+    scores, classes = tt.eye(3), tt.tensor([0, 1, 1])
+    criterion = nn.CrossEntropyLoss(ignore_index=1)
+
+    def measure() -> float:
+        rows.set(share(TOTAL, 2, 0))
+        sum_over_batch.set(lambda values: values + 9)
+        with tt.no_grad():
+            return float(criterion(scores, classes))
+
+    assert Context().run(measure) == float(criterion(scores, classes))
 
 
 def test_without_others_a_part_has_its_own_statistics() -> None:

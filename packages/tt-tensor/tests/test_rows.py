@@ -33,9 +33,9 @@ def test_every_row_is_one_processs_and_the_first_have_one_more(
 ) -> None:
     parts = [share(total, num_replicas, rank) for rank in range(num_replicas)]
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(total))
-    counts = [part.count for part in parts]
-    assert counts == sorted(counts, reverse=True)
-    assert max(counts) - min(counts) <= 1
+    sizes = [part.size for part in parts]
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes) - min(sizes) <= 1
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -54,8 +54,8 @@ def test_parts_draw_what_the_whole_draws_and_go_on_alike(
     def drawn(part: Rows) -> tuple[NDArray[Any], float]:
         rows.set(part)
         source = begin()
-        numbers = draw(source, part.count or 1)  # a row stands in where there is none
-        return numbers if part.count else numbers[:0], source.random()
+        numbers = draw(source, part.size or 1)  # a row stands in where there is none
+        return numbers if part.size else numbers[:0], source.random()
 
     found = [Context().run(drawn, share(total, num_replicas, rank)) for rank in range(num_replicas)]
     assert [after for _, after in found] == [then] * num_replicas

@@ -87,14 +87,14 @@ class Reader(Generic[T]):
         """
         own = indices
         if part is not None:
-            own = indices[part.start : part.stop] if part.count else indices[:1]
+            own = indices[part.start : part.stop] if part.size else indices[:1]
         if not self.runs_code or (part is None and not self.draws_later):
             return read(own)
         source = default_generator().numpy.bit_generator
         assert isinstance(source, np.random.PCG64)
         before = source.state
         made = read(own)
-        if part is not None and 0 < part.count < part.total and source.state != before:
+        if part is not None and 0 < part.size < part.total and source.state != before:
             source.state = before
             made = keep(read(indices), slice(part.start, part.stop))
         source.state = before
@@ -113,4 +113,4 @@ def _narrowed(batch: T, part: Rows | None) -> T:
     if part is None:
         return batch
     rows.set(part)
-    return batch if part.count else cut(batch, slice(0))
+    return batch if part.size else cut(batch, slice(0))

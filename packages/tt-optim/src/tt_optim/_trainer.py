@@ -331,7 +331,7 @@ class Trainer:
             loss, _, target = self.loss(part.batch)
             (loss * (part.weight / batches)).backward()
         own = (0.0, 0)  # where a row stands in for none, whatever its loss is
-        if part.rows.count:
+        if part.rows.size:
             own = float(loss) * part.weight, count_samples(batch, target)
         value, whole = self.parallel.total(*own)
         return value, round(whole)

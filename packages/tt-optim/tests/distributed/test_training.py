@@ -130,6 +130,14 @@ def test_gradients_are_also_added_up_by_steps_that_are_all_synchronised(
         np.testing.assert_allclose(mine, theirs, rtol=1e-12)
 
 
+def test_a_loss_of_classes_divides_by_what_counts_in_the_whole_batch(
+    launch: Launch, tmp_path: Path
+) -> None:
+    for shared, alone in found(launch(2, TRAINING, "of_classes", str(tmp_path))):
+        for mine, theirs in zip(shared, alone, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-16)
+
+
 def test_a_row_that_stands_in_for_none_gives_no_gradient(launch: Launch, tmp_path: Path) -> None:
     (gradient,) = found(launch(2, TRAINING, "stand_in", str(tmp_path)))
     assert np.isfinite(gradient).all()

@@ -170,6 +170,33 @@ def accumulated(rank: int, folder: Path) -> Any:
     return [found, [p.grad.tolist() for p in model.parameters() if p.grad is not None]]
 
 
+def of_classes(rank: int, folder: Path) -> Any:
+    """Return the gradient of a loss with weights that ignores targets, and that of one process.
+
+    Once rank 0 has nothing that counts, and once no rows.
+    """
+    model = nn.Linear(3, 4)
+    criterion = nn.CrossEntropyLoss(tt.tensor([1.0, 0.5, 2.0, 0.1]))
+    parallel, _ = ranks_of(model)
+    x, y = tt.randn(7, 3), tt.tensor([-100, -100, 3, 0, -100, 1, 2])
+
+    def taken() -> list[Any]:
+        made = [p.grad.tolist() for p in model.parameters() if p.grad is not None]
+        model.zero_grad()
+        return made
+
+    found = []
+    criterion(model(x), y).backward()
+    alone = taken()
+    for cut in (4, 2, 0):
+        own = slice(cut) if rank == 0 else slice(cut, None)
+        with parallel.step((x[own], y[own])) as part:
+            inputs, targets = part.batch
+            (criterion(model(inputs), targets) * part.weight).backward()
+        found.append([taken(), alone])
+    return found
+
+
 def stand_in(rank: int, folder: Path) -> Any:
     """Return a gradient to which a rank without rows adds nothing, whose zeros have no slope."""
     model = nn.Linear(3, 2, bias=False)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Some rows of a batch that several processes share.
 
     Attributes:
@@ -27,7 +25,7 @@ class Rows:
     total: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many rows these are."""
         return self.stop - self.start
 
@@ -71,10 +69,10 @@ def for_rows(count: int, draw: Callable[[int], NDArray[Any]]) -> NDArray[Any]:
     part = rows.get()
     if part is None:
         return draw(count)
-    if part.count and count % part.count:
+    if part.size and count % part.size:
         return draw(count)  # not for rows of the batch
-    each = count // part.count if part.count else max(count, 1)
-    first = each * part.start if part.count else 0
+    each = count // part.size if part.size else max(count, 1)
+    first = each * part.start if part.size else 0
     return draw(each * part.total)[first : first + count]
 
 
@@ -97,9 +95,9 @@ def random_for_rows(random: np.random.Generator, shape: tuple[int, ...]) -> NDAr
     if part is None:
         return random.random(shape, np.float32)
     assert isinstance(source, np.random.PCG64)
-    fits = part.count > 0 and shape[0] % part.count == 0
-    each = shape[0] // part.count * math.prod(shape[1:]) if fits else 0  # for a row of the batch
-    before, own, after = (each * n for n in (part.start, part.count, part.total - part.stop))
+    fits = part.size > 0 and shape[0] % part.size == 0
+    each = shape[0] // part.size * math.prod(shape[1:]) if fits else 0  # for a row of the batch
+    before, own, after = (each * n for n in (part.start, part.size, part.total - part.stop))
     # A step of the generator makes two numbers: halves cannot be skipped.
     if not fits or before % 2 or own % 2 or after % 2 or source.state["has_uint32"]:
         return for_rows(shape[0], lambda count: random.random((count, *shape[1:]), np.float32))

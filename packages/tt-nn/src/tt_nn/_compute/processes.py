@@ -11,16 +11,23 @@ from numpy.typing import NDArray
 
 from tt_tensor.seam import rows
 
+Sum = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 # Adds up an array of every process that shares a batch; None where this one has all of it.
-sum_over_batch: ContextVar[Callable[[NDArray[np.float64]], NDArray[np.float64]] | None] = (
-    ContextVar("sum_over_batch", default=None)
-)
+sum_over_batch: ContextVar[Sum | None] = ContextVar("sum_over_batch", default=None)
+# Whether normalisations then have the statistics of the whole batch
+sync_statistics: ContextVar[bool] = ContextVar("sync_statistics", default=True)
+
+
+def sum_statistics() -> Sum | None:
+    """Return what adds up statistics of every process that shares a batch, if they are shared."""
+    return sum_over_batch.get() if sync_statistics.get() else None
 
 
 def own_part(count: int) -> int:
     """Return how many of so many values count here: none of a row that stands in for none."""
     part = rows.get()
-    return 0 if part is not None and not part.count else count
+    return 0 if part is not None and not part.size else count
 
 
 # The names of rank and size in the environment that launchers give to processes

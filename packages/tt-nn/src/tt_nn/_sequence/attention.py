@@ -224,8 +224,8 @@ def dropout_seed(name: str, dropout_p: float, samples: int) -> tuple[int, int]:
     if not dropout_p:
         return 0, 0
     part = rows.get()
-    each = samples // part.count if part is not None and part.count else 0
-    first = 0 if part is None or each * part.count != samples else each * part.start
+    each = samples // part.size if part is not None and part.size else 0
+    first = 0 if part is None or each * part.size != samples else each * part.start
     return int(default_generator().numpy.integers(1 << 62)), first
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tt_autograd import RemovableHandle, Tensor, no_grad
 from tt_autograd.seam import prompt
 from tt_nn import Module
-from tt_nn.seam import sum_over_batch
+from tt_nn.seam import sum_over_batch, sync_statistics
 from tt_optim._batches import count_rows, stand_in, take_rows
 from tt_optim._position import Resumable
 from tt_tensor.seam import Rows, rows, share
@@ -66,11 +66,12 @@ class DistributedDataParallel:
 
     `Trainer` does all of this by itself under ``mpiexec``.
 
-    The loss is to be a mean over rows. One that divides by something else, as `CrossEntropyLoss`
-    does with weights of classes or with targets that are ignored, is another number on each part
-    than on the whole. What else draws random numbers for the rows of a batch, as a module of yours
-    may, draws them by ``tt_tensor.seam.for_rows``; buffers other than those of normalisations are
-    each rank's own.
+    The loss is to be a mean over rows. `CrossEntropyLoss` and `NLLLoss` may also have weights of
+    classes, or targets that they ignore: they divide by what counts in the whole batch, for which
+    every rank is to compute them as often inside a step. (Without gradients they divide by what
+    counts in their part, and the loss of an evaluation is the mean of these.) What else draws
+    random numbers for the rows of a batch, as a module of yours may, draws them by
+    ``tt_tensor.seam.for_rows``; buffers other than those of normalisations are each rank's own.
 
     Args:
         module: The model, the same on every rank; rank 0's parameters and buffers are taken.
@@ -208,18 +209,19 @@ class DistributedDataParallel:
         synchronised, held = self._synchronised, [param.grad for param in self._params]
         if synchronised:
             self.buckets.begin()
-        if not own.count:  # what stands in gives no gradient, not even one that is not finite
+        if not own.size:  # what stands in gives no gradient, not even one that is not finite
             self.module.zero_grad()
-        self._collecting = synchronised and own.count > 0
+        self._collecting = synchronised and own.size > 0
         tokens = (
             (rows, rows.set(own)),
             (prompt, prompt.set(self._collecting)),
-            (sum_over_batch, sum_over_batch.set(self._sum if self.sync_batch_norm else None)),
+            (sum_over_batch, sum_over_batch.set(self._sum)),
+            (sync_statistics, sync_statistics.set(self.sync_batch_norm)),
         )
         try:
-            weight = own.count / own.total
-            yield Part(batch if own.count else stand_in(batch), weight, own)
-            if not own.count:
+            weight = own.size / own.total
+            yield Part(batch if own.size else stand_in(batch), weight, own)
+            if not own.size:
                 for param, grad in zip(self._params, held, strict=True):
                     param.grad = grad
             if synchronised:
