@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import tt_autograd as tt
+import tt_nn as nn
 import tt_optim as optim
 
 Array = NDArray[Any]
@@ -286,3 +288,29 @@ REFUSED = [
     Refused(optim.Muon, {"ns_coefficients": (1, 2)}, TypeError, "ns_coefficients"),
     Refused(optim.Muon, {"adjust_lr_fn": "no"}, ValueError, "adjust_lr_fn: expected one of"),
 ]
+
+# One variant of each class, the last, which has the most state.
+CLASSES = tuple({case.kind: case for case in CASES}.values())
+
+
+# Parameters to try them on.
+
+
+def make_params(seed: int = 0, dtype: Any = np.float64, shapes: Any = SHAPES) -> list[nn.Parameter]:
+    rng = np.random.default_rng(seed)
+    return [nn.Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
+
+
+def give_gradients(params: list[nn.Parameter], rng: np.random.Generator) -> None:
+    for param in params:
+        values = rng.standard_normal(param.shape).astype(param.dtype)
+        param.grad = tt.from_numpy(np.asarray(values))
+
+
+def values(params: list[nn.Parameter]) -> list[Array]:
+    return [param.detach().numpy().copy() for param in params]
+
+
+def assert_same(first: list[Array], second: list[Array]) -> None:
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,7 +1,8 @@
+"""The parts of batches that processes get are together the batches of one process."""
+
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,41 +11,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tt_tensor as tt
+from loader_table import (
+    ARRAYS,
+    AUGMENT,
+    IMAGES,
+    LABELS,
+    LOADERS,
+    TRANSFORMS,
+    Images,
+    Loader,
+    Make,
+    Stream,
+    loader_of,
+)
 from tt_data import (
     BatchSampler,
     Compose,
     ConcatDataset,
-    Cutout,
-    DataError,
     DataLoader,
     Dataset,
     DistributedSampler,
-    IterableDataset,
     Normalize,
     OneHot,
     RandomCrop,
-    RandomHorizontalFlip,
     RandomSampler,
-    RandomTranslate,
     SequentialSampler,
-    Subset,
     TensorDataset,
     ToFloat,
-    TokenBlocks,
     Transform,
-    WeightedRandomSampler,
     transforms,
-    write_tokens,
 )
-from tt_tensor.seam import Rows, for_rows, rows
+from tt_tensor.seam import Rows, rows
 
 # Of no module of the course: a learner may draw for the rows that are there, and no others.
-
-IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 6, 6), dtype=np.uint8)
-LABELS = np.arange(23) % 4
-ARRAYS = TensorDataset(IMAGES, LABELS)
-Loader = DataLoader[Any]
-Make = Callable[..., Loader]
 
 
 @given(
@@ -65,7 +64,7 @@ def test_the_parts_are_the_batches_cut(
         counts = [len(part) for part in batch]
         assert counts == sorted(counts, reverse=True)  # so the first rank has the most
         assert counts[0] - counts[-1] <= 1
-        assert counts == [sampler.rows(len(whole)).count for sampler in samplers]
+        assert counts == [sampler.rows(len(whole)).size for sampler in samplers]
     assert {len(sampler) for sampler in samplers} == {len(batches)}
 
 
@@ -83,133 +82,11 @@ def test_the_generator_and_the_length_are_the_other_samplers() -> None:
     assert DistributedSampler([[1]], 2, 0).generator is None
 
 
-# What is done to images, each with what its result is compared by: nothing but its bits.
-TRANSFORMS: dict[str, Transform] = {
-    "flip": RandomHorizontalFlip(),
-    "crop": RandomCrop(5, padding=1),
-    "crop reflected": RandomCrop((3, 6), padding=1, padding_mode="reflect"),
-    "translate": RandomTranslate((1, 2)),
-    "cutout": Cutout(3),
-    "float": ToFloat(),
-    "normalize": Compose([ToFloat(), Normalize([0.1, 0.2], 0.5)]),
-    "all": Compose(
-        [RandomCrop(6, 1), RandomHorizontalFlip(), Cutout(2), RandomTranslate(1), ToFloat()]
-    ),
-    "drawing by rows": Compose(
-        [ToFloat(), lambda x: x + tt.from_numpy(for_rows(len(x), noise)), RandomHorizontalFlip()]
-    ),
-}
-
-
-def noise(count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return tt.rand(count, 1, 1, 1).numpy()
-
-
 def test_the_table_has_every_transform() -> None:
     found = {value for value in vars(transforms).values() if isinstance(value, type)}
     classes = {value for value in found if issubclass(value, Transform) and value is not Transform}
     tried = {type(transform) for transform in TRANSFORMS.values()}
     assert classes == tried | {Normalize, OneHot}  # within another, and of labels, below
-
-
-class Items(Dataset[dict[str, Any]]):
-    """Items one by one, which draw from the default generator as often as `draws` says."""
-
-    def __init__(self, draws: Callable[[int], int] = lambda index: 0) -> None:
-        self.draws = draws
-
-    def __len__(self) -> int:
-        return 23
-
-    def __getitem__(self, index: int, /) -> dict[str, Any]:
-        return {
-            "noise": sum((tt.rand(2) for _ in range(self.draws(index))), tt.zeros(2)),
-            "name": f"item {index}",
-            "number": (index, 0.5 * index),
-        }
-
-
-class Images(Dataset[tuple[tt.Tensor, int]]):
-    """Images one by one, which may draw."""
-
-    def __init__(self, draws: Callable[[int], int] = lambda index: 0) -> None:
-        self.draws = draws
-
-    def __len__(self) -> int:
-        return 23
-
-    def __getitem__(self, index: int, /) -> tuple[tt.Tensor, int]:
-        image = tt.from_numpy(IMAGES[index].astype(np.float32))
-        for _ in range(self.draws(index)):
-            image = image + tt.rand(1)
-        return image, index % 4
-
-
-class Stream(IterableDataset[tuple[tt.Tensor, int]]):
-    """A stream that draws from the default generator."""
-
-    def __iter__(self) -> Iterator[tuple[tt.Tensor, int]]:
-        return ((tt.from_numpy(IMAGES[i]) + tt.rand(1), i % 4) for i in range(23))
-
-
-def stacked(items: Sequence[tuple[tt.Tensor, int]]) -> tuple[tt.Tensor, tt.Tensor]:
-    """A collate function of the user's, which draws."""
-    images = np.stack([image.numpy() for image, _ in items])
-    shift = for_rows(len(items), noise)
-    return tt.from_numpy(images + shift), tt.tensor([label for _, label in items])
-
-
-def loader_of(dataset: Any, *given: Any, **fixed: Any) -> Make:
-    def make(seed: int, **options: Any) -> Loader:
-        make_loader: Any = DataLoader
-        loader: Loader = make_loader(
-            dataset, *given, generator=tt.Generator(seed), **fixed, **options
-        )
-        return loader
-
-    return make
-
-
-def with_sampler(seed: int, **options: Any) -> Loader:
-    sampler = WeightedRandomSampler([1.0, 2.0] * 10, 21, generator=tt.Generator(seed + 5))
-    return DataLoader(ARRAYS, 4, sampler=sampler, generator=tt.Generator(seed), **options)
-
-
-AUGMENT = TRANSFORMS["all"]
-ALWAYS, SOMETIMES = (lambda index: 1), (lambda index: index % 5 == 0)
-LOADERS: dict[str, Make] = {
-    **{
-        f"arrays, {name}": loader_of(ARRAYS, 4, True, transform=transform)
-        for name, transform in TRANSFORMS.items()
-    },
-    "arrays in order": loader_of(ARRAYS, 4),
-    "labels": loader_of(ARRAYS, 4, True, target_transform=OneHot(4), transform=AUGMENT),
-    "without the last": loader_of(ARRAYS, 4, True, drop_last=True, transform=AUGMENT),
-    "one item at a time": loader_of(ARRAYS, 1, True, transform=AUGMENT),
-    "a sampler": with_sampler,
-    "batches of the user's": loader_of(
-        ARRAYS, batch_sampler=[[1, 2, 3], [22], [-1, 0]], transform=AUGMENT
-    ),
-    "a concatenation": loader_of(
-        Subset(ConcatDataset([ARRAYS, ARRAYS]), range(1, 40, 3)), 4, True, transform=AUGMENT
-    ),
-    "blocks of tokens": loader_of(TokenBlocks(range(23), 4), 5, True),
-    "items": loader_of(Items(), 4, True),
-    "items that draw": loader_of(Items(ALWAYS), 4, True),
-    "items that draw sometimes": loader_of(Items(SOMETIMES), 4, True),
-    "images one by one": loader_of(Images(), 4, True, transform=AUGMENT),
-    "images that draw": loader_of(Images(ALWAYS), 4, True, transform=AUGMENT),
-    "images that draw sometimes": loader_of(Images(SOMETIMES), 4, True, transform=AUGMENT),
-    "some of images that draw": loader_of(
-        ConcatDataset([Subset(Images(ALWAYS), range(9)), Images()]), 4, True, transform=AUGMENT
-    ),
-    "a function": loader_of(Images(SOMETIMES), 4, True, collate_fn=stacked, transform=AUGMENT),
-    "a function of arrays": loader_of(ARRAYS, 4, collate_fn=stacked, transform=AUGMENT),
-    "numbers": loader_of([1.0, 2.0, 3.0, 4.0, 5.0], 2, True),
-    "a stream": loader_of(Stream(), 4, transform=AUGMENT),
-    "a stream without the last": loader_of(Stream(), 4, drop_last=True),
-    "a stream and a function": loader_of(Stream(), 4, collate_fn=stacked, transform=AUGMENT),
-}
 
 
 def joined(parts: Sequence[Any]) -> Any:
@@ -416,158 +293,6 @@ def test_an_empty_part_of_what_a_function_makes() -> None:
     assert (numbers.shape, length, nothing) == ((0,), 1, None)
     with pytest.raises(TypeError, match="rows out of a set that collate_fn made; let it return"):
         list(DataLoader([1, 2], 2, collate_fn=set).split(3, 2))
-
-
-def fingerprint(loader: Loader) -> dict[str, str]:
-    return dict(line.split(": ", 1) for line in loader.fingerprint().splitlines())
-
-
-def twin(**options: Any) -> Loader:
-    data = TensorDataset(IMAGES.copy(), LABELS.copy())
-    make: Any = DataLoader
-    given = {"transform": AUGMENT, "generator": tt.Generator(1), "shuffle": True} | options
-    loader: Loader = make(given.pop("data", data), given.pop("batch_size", 4), **given)
-    return loader
-
-
-def changed(index: int) -> TensorDataset:
-    images = IMAGES.copy()
-    images[index, 0, 0, 0] += 1
-    return TensorDataset(images, LABELS)
-
-
-def read_on(loader: Loader) -> Loader:
-    next(iter(loader))
-    return loader
-
-
-ORDER = {"shuffle": False}
-
-
-@pytest.mark.parametrize(
-    ("make", "names"),
-    [
-        (lambda: twin(), set()),
-        (lambda: twin(num_workers=2), set()),
-        (lambda: twin().split(2, 0), set()),
-        (lambda: twin().split(2, 1), set()),
-        (lambda: twin(data=changed(0)), {"dataset.tensors[0].checksum"}),
-        (lambda: twin(data=changed(22)), {"dataset.tensors[0].checksum"}),
-        (
-            lambda: twin(data=TensorDataset(IMAGES[:9], LABELS[:9])),
-            {"dataset.length", "batches", "dataset.tensors[0]", "dataset.tensors[1]"}
-            | {"dataset.tensors[0].checksum", "dataset.tensors[1].checksum"},
-        ),
-        (
-            lambda: twin(data=TensorDataset(IMAGES, LABELS.astype(np.int16))),
-            {"dataset.tensors[1]", "dataset.tensors[1].checksum"},
-        ),
-        (lambda: twin(batch_size=5), {"batch_size", "batches"}),
-        (lambda: twin(drop_last=True), {"drop_last", "batches"}),
-        (lambda: twin(shuffle=False), {"sampler"}),
-        (lambda: twin(transform=None), {"transform"}),
-        (lambda: twin(transform=Compose([ToFloat()])), {"transform"}),
-        (lambda: twin(target_transform=OneHot(4)), {"target_transform"}),
-        (lambda: twin(collate_fn=stacked), {"collate_fn"}),
-        (lambda: twin(generator=tt.Generator(2)), {"generator"}),
-        (lambda: twin(generator=None), {"generator"}),
-        (lambda: read_on(twin()), {"generator", "position"}),
-    ],
-)
-def test_a_fingerprint_tells_what_differs(make: Callable[[], Loader], names: set[str]) -> None:
-    expected, got = fingerprint(twin()), fingerprint(make())
-    assert expected.keys() == got.keys()
-    assert {name for name in got if got[name] != expected[name]} == names
-
-
-def weighted(weights: list[float], seed: int) -> Loader:
-    sampler = WeightedRandomSampler(weights, 9, generator=tt.Generator(seed))
-    return twin(shuffle=False, sampler=sampler)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "names"),
-    [
-        (
-            lambda: twin(sampler=[1, 2], **ORDER),
-            lambda: twin(sampler=[2, 1], **ORDER),
-            {"sampler.checksum"},
-        ),
-        (lambda: weighted([1.0, 2.0], 0), lambda: weighted([1.0, 2.5], 0), {"sampler.checksum"}),
-        (lambda: weighted([1.0, 2.0], 0), lambda: weighted([1.0, 2.0], 1), {"sampler.generator"}),
-        (
-            lambda: twin(data=ConcatDataset([Subset(ARRAYS, [0, 1]), ARRAYS])),
-            lambda: twin(data=ConcatDataset([Subset(ARRAYS, [0, 2]), ARRAYS])),
-            {"dataset.datasets[0].indices.checksum"},
-        ),
-        (
-            lambda: twin(data=TokenBlocks(range(30), 4)),
-            lambda: twin(data=TokenBlocks(range(1, 31), 4)),
-            {"dataset.tokens.checksum"},
-        ),
-        (
-            lambda: twin(data=TokenBlocks(range(31), 4, stride=3)),
-            lambda: twin(data=TokenBlocks(range(31), 4, stride=3), batch_size=9),
-            {"batch_size", "batches"},
-        ),
-        (lambda: twin(data=IMAGES), lambda: twin(data=IMAGES[::-1]), {"dataset.values.checksum"}),
-        (lambda: twin(data=Images()), lambda: twin(data=[1] * 23), {"dataset"}),
-        (
-            lambda: DataLoader(Stream(), 4, generator=tt.Generator(1)),
-            lambda: DataLoader(Stream(), 4, generator=tt.Generator(2)),
-            {"generator"},
-        ),
-    ],
-)
-def test_a_fingerprint_knows_every_kind_of_data(
-    first: Callable[[], Loader], second: Callable[[], Loader], names: set[str]
-) -> None:
-    one, other = fingerprint(first()), fingerprint(second())
-    assert {name for name in one | other if one.get(name) != other.get(name)} == names
-
-
-def test_a_fingerprint_reads_no_item_and_draws_nothing() -> None:
-    class Untouched(Images):
-        def __getitem__(self, index: int, /) -> tuple[tt.Tensor, int]:
-            raise AssertionError("an item was read")
-
-    generator = tt.Generator(1)
-    before = generator.get_state(), tt.default_generator().get_state()
-    lines = fingerprint(DataLoader(Untouched(), 4, True, generator=generator))
-    assert (lines["dataset"], lines["dataset.length"]) == ("Untouched", "23")
-    assert (generator.get_state(), tt.default_generator().get_state()) == before
-
-
-def test_the_default_generator_counts_only_where_it_is_used() -> None:
-    shuffled, ordered = DataLoader(ARRAYS, 4, True), DataLoader(ARRAYS, 4)
-    tt.manual_seed(1)
-    first = fingerprint(shuffled)["generator"], fingerprint(ordered)["generator"]
-    tt.manual_seed(2)
-    second = fingerprint(shuffled)["generator"], fingerprint(ordered)["generator"]
-    assert first[0] != second[0]
-    assert first[1] == second[1] == "not used"
-
-
-def test_of_large_arrays_a_share_is_summed() -> None:
-    large = np.zeros((1200, 100_000), np.uint8)  # 120 MB
-    before = fingerprint(DataLoader(TensorDataset(large, np.zeros(1200)), 4))
-    large[[0, -1]] = 1
-    after = fingerprint(DataLoader(TensorDataset(large, np.zeros(1200)), 4))
-    assert {name for name in after if after[name] != before[name]} == {
-        "dataset.tensors[0].checksum"
-    }
-    few = TensorDataset(large.reshape(3, -1))  # fewer rows than runs of them
-    assert fingerprint(DataLoader(few, 4))["dataset.tensors[0]"] == "uint8 (3, 40000000)"
-
-
-def test_a_file_of_tokens_that_was_cut_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.npy"
-    write_tokens(path, [range(200)], 256)
-    loader = DataLoader(TokenBlocks(path, 4), 4)
-    assert fingerprint(loader)["dataset.tokens"] == "uint8 (200,)"
-    path.write_bytes(path.read_bytes()[:150])
-    with pytest.raises(DataError, match="has changed since it was opened"):
-        loader.fingerprint()
 
 
 def anything(value: object) -> Any:

@@ -1,4 +1,4 @@
-"""Properties of every layer, over the table in testing/layer_table.py."""
+"""Properties of every layer, over the table in testing/layer_table.py, and what they refuse."""
 
 import copy
 import pickle
@@ -6,8 +6,6 @@ import typing
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tt_autograd as tt
 import tt_nn as nn
@@ -193,47 +191,6 @@ def test_repr(make: typing.Callable[[], nn.Module], text: str) -> None:
     assert repr(make()) == text
 
 
-@pytest.mark.module_03
-@pytest.mark.parametrize(
-    "layer", [x for x in LAYERS if x.kind == "activation"], ids=lambda x: x.name
-)
-@pytest.mark.parametrize("size", [1e4, -1e4])
-def test_activations_are_stable(layer: Layer, size: float) -> None:
-    x = np.full(layer.shapes[0], size, np.float32)
-    out = layer.make()(tt.from_numpy(x)).numpy()
-    assert np.isfinite(out).all()
-
-
-@pytest.mark.module_03
-@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (300, 300)], ids=str)
-@pytest.mark.parametrize("approximate", ["none", "tanh"])
-def test_gelu(shape: tuple[int, ...], approximate: typing.Literal["none", "tanh"]) -> None:
-    x = tt.tensor(np.random.default_rng(0).normal(0, 2, shape), requires_grad=True)
-    y = x.detach().requires_grad_()
-    out, reference = F.gelu(x, approximate), tt.gelu(y, approximate)
-    np.testing.assert_allclose(out.detach().numpy(), reference.detach().numpy(), atol=1e-14)
-    out.sum().backward()
-    reference.sum().backward()
-    assert x.grad is not None
-    assert y.grad is not None
-    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), atol=1e-13)
-    if len(shape) == 1:
-        assert tt.gradgradcheck(lambda x: F.gelu(x, approximate), [x])
-
-
-@pytest.mark.module_03
-def test_gelu_of_large_values() -> None:
-    x = tt.tensor([-1e4, -100.0, 100.0, 1e4], requires_grad=True)
-    for approximate in ("none", "tanh"):
-        out = F.gelu(x, approximate)
-        (slope,) = tt.grad(out.sum(), x)
-        np.testing.assert_array_equal(out.detach().numpy(), [0, 0, 100, 1e4])
-        np.testing.assert_array_equal(slope.numpy(), [0, 0, 1, 1])
-
-
-# Linear and Bilinear
-
-
 @pytest.mark.module_04
 @pytest.mark.parametrize(
     ("call", "words"),
@@ -303,23 +260,6 @@ def test_what_is_no_tensor_is_refused(make: typing.Callable[[], nn.Module]) -> N
 
 
 @pytest.mark.module_04
-def test_integers_have_no_dropout() -> None:
-    with pytest.raises(TypeError, match="dropout: expected a floating-point dtype, got int64"):
-        nn.Dropout()(tt.ones(2, dtype="int64"))
-
-
-@pytest.mark.module_04
-def test_linear_starts_as_wide_as_torch_does() -> None:
-    tt.manual_seed(0)
-    layer = nn.Linear(100, 2000)
-    for tensor in (layer.weight, layer.bias):
-        values = tensor.detach().numpy()
-        assert np.abs(values).max() <= 0.1
-        assert abs(values.std() - 0.1 / np.sqrt(3)) < 0.002
-        assert abs(values.mean()) < 0.005
-
-
-@pytest.mark.module_04
 def test_layers_take_the_default_dtype_or_their_own() -> None:
     assert nn.Linear(2, 3, dtype="float64").weight.dtype == tt.float64
     tt.set_default_dtype("float64")
@@ -327,174 +267,6 @@ def test_layers_take_the_default_dtype_or_their_own() -> None:
         assert nn.Bilinear(2, 2, 3).bias.dtype == tt.float64
     finally:
         tt.set_default_dtype("float32")
-
-
-@pytest.mark.module_04
-@settings(max_examples=25, deadline=None)
-@given(
-    leading=st.lists(st.integers(0, 3), max_size=3),
-    sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-)
-def test_linear_takes_any_leading_dimensions(leading: list[int], sizes: tuple[int, int]) -> None:
-    layer = nn.Linear(*sizes)
-    x = np.random.default_rng(0).normal(size=(*leading, sizes[0])).astype(np.float32)
-    expected = x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
-    out = layer(tt.from_numpy(x)).detach().numpy()
-    assert out.shape == (*leading, sizes[1])
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.module_04
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("rows", [5, 600])
-def test_gradient_of_a_weight_lies_in_memory_as_the_weight(
-    order: typing.Literal["C", "F"], rows: int
-) -> None:
-    x = np.random.default_rng(0).normal(size=(rows, 300))
-    weight = nn.Parameter(tt.from_numpy(np.ones((200, 300), order=order)))
-    F.linear(tt.from_numpy(x), weight).sum().backward()
-    assert weight.grad is not None
-    gradient = weight.grad.numpy()
-    assert gradient.flags.fnc == (order == "F")
-    np.testing.assert_allclose(gradient, np.tile(x.sum(0), (200, 1)), atol=1e-10)
-
-
-@pytest.mark.module_04
-def test_weight_of_linear_lies_by_columns() -> None:
-    layer = nn.Linear(3, 4)
-    assert layer.weight.detach().numpy().flags.fnc
-    assert copy.deepcopy(layer).weight.detach().numpy().flags.fnc
-
-
-# Dropout
-
-
-@pytest.mark.module_04
-def test_dropout_keeps_the_mean_and_drops_the_share() -> None:
-    tt.manual_seed(0)
-    out = nn.Dropout(0.3)(tt.ones(100, 1000)).numpy()
-    assert set(np.unique(out)) == {np.float32(0), np.float32(1 / 0.7)}
-    assert abs((out == 0).mean() - 0.3) < 0.01
-    assert abs(out.mean() - 1) < 0.01
-
-
-@pytest.mark.module_04
-def test_dropout_follows_the_seed() -> None:
-    drop, x = nn.Dropout(), tt.ones(50)
-    tt.manual_seed(3)
-    first, second = drop(x).tolist(), drop(x).tolist()
-    tt.manual_seed(3)
-    assert drop(x).tolist() == first
-    assert first != second
-
-
-@pytest.mark.module_04
-def test_dropout_of_everything_and_of_nothing() -> None:
-    x = tt.tensor([1.0, np.pi])
-    assert nn.Dropout(1.0)(x).tolist() == [0.0, 0.0]
-    assert nn.Dropout(0.0)(x) is x
-    assert nn.Dropout(0.5).eval()(x) is x
-
-
-@pytest.mark.module_04
-def test_dropout_passes_gradients_where_it_passes_values() -> None:
-    x = tt.ones(100, requires_grad=True)
-    out = nn.Dropout(0.5)(x)
-    out.sum().backward()
-    assert x.grad is not None
-    np.testing.assert_array_equal(x.grad.numpy(), out.detach().numpy())
-
-
-# Dropout of channels, and what changes the size of images
-
-
-@pytest.mark.module_09
-@pytest.mark.parametrize(
-    ("layer", "shape"), [(nn.Dropout1d(0.3), (40, 50, 3)), (nn.Dropout2d(0.3), (40, 50, 2, 3))]
-)
-def test_channels_are_dropped_as_a_whole(layer: nn.Module, shape: tuple[int, ...]) -> None:
-    tt.manual_seed(0)
-    x = tt.ones(*shape, requires_grad=True)
-    out = layer(x)
-    rows = out.detach().numpy().reshape(2000, -1)
-    assert (rows == rows[:, :1]).all()
-    assert set(np.unique(rows)) == {np.float32(0), np.float32(1 / 0.7)}
-    assert abs((rows == 0).mean() - 0.3) < 0.03
-    out.sum().backward()
-    assert x.grad is not None
-    np.testing.assert_array_equal(x.grad.numpy(), out.detach().numpy())
-    plain = x.detach()
-    assert layer.eval()(plain) is plain
-
-
-@pytest.mark.module_09
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (
-            lambda: nn.Dropout2d()(tt.ones(2, 3, 4)),
-            r"dropout2d: expected an input of shape \(N, C, H, W\), got \(2, 3, 4\)",
-        ),
-        (lambda: nn.Dropout1d()(tt.ones(3, 4)), r"dropout1d: expected .* \(N, C, L\)"),
-        (lambda: nn.Dropout2d(-1), "Dropout2d: expected p from 0 to 1, got -1"),
-        (lambda: nn.ZeroPad2d((1, 2)), r"ZeroPad2d: expected one int or four, got \(1, 2\)"),
-        (lambda: nn.ZeroPad2d(-2)(tt.ones(1, 1, 3, 3)), "pad: widths .* cut more than shape"),
-        (lambda: nn.Upsample(), "Upsample: expected either size or scale_factor"),
-        (lambda: nn.Upsample(4, 2.0), "Upsample: expected either size or scale_factor"),
-        (lambda: nn.Upsample(0), "Upsample: expected size to be positive, got 0"),
-        (lambda: nn.Upsample(scale_factor=-1), "Upsample: expected scale_factor to be positive"),
-        (
-            lambda: nn.Upsample(2, mode=typing.cast(typing.Any, "cubic")),
-            "Upsample: expected mode 'nearest', 'linear' or 'bilinear', got 'cubic'",
-        ),
-        (lambda: nn.Upsample(2, align_corners=True), "Upsample: align_corners is for modes"),
-        (
-            lambda: F.interpolate(tt.ones(2, 3, 4), 2, mode="bilinear"),
-            r"interpolate: expected an input of shape \(N, C, H, W\) for mode 'bilinear', got",
-        ),
-        (
-            lambda: F.interpolate(tt.ones(2, 3, 4, 4), (2, 2, 2)),
-            r"interpolate: expected one size or 2, got \(2, 2, 2\)",
-        ),
-        (
-            lambda: F.interpolate(tt.ones(2, 3, 4, 4), scale_factor=0.1),
-            r"interpolate: expected positive ints as sizes, got \(0, 0\) from \(4, 4\)",
-        ),
-    ],
-)
-def test_wrong_shapes_of_images_are_refused(call: typing.Callable[[], object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        call()
-
-
-@pytest.mark.module_09
-def test_flattening_and_resizing_take_any_order_of_memory() -> None:
-    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
-    last = np.ascontiguousarray(x.transpose(2, 1, 3, 0)).transpose(3, 1, 0, 2)
-    for layer in (
-        nn.Flatten(),
-        nn.Flatten(2),
-        nn.Unflatten(1, (3, 1)),
-        nn.ZeroPad2d((1, 0, 2, -1)),
-        nn.Upsample(scale_factor=(2, 1.5)),
-        nn.Upsample(size=(3, 7), mode="bilinear"),
-    ):
-        results = []
-        for array in (x, last):
-            leaf = tt.from_numpy(array).requires_grad_()
-            out = layer(leaf)
-            (out * out).sum().backward()
-            assert leaf.grad is not None
-            results.append((out.detach().numpy(), leaf.grad.numpy()))
-        for a, b in zip(*results, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-13)
-
-
-@pytest.mark.module_09
-def test_upsampling_keeps_infinities_where_they_are() -> None:
-    x = tt.tensor([[[[np.inf, 1.0], [np.nan, 2.0]]]])
-    out = nn.Upsample(scale_factor=2)(x).numpy()
-    np.testing.assert_array_equal(out, x.numpy().repeat(2, 2).repeat(2, 3))
 
 
 @pytest.mark.module_05

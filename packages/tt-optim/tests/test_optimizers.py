@@ -1,4 +1,5 @@
-import copy
+"""Every optimizer, over the table in testing/optimizer_table.py: its rule, what it leaves alone."""
+
 import gc
 from typing import Any
 
@@ -6,41 +7,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 import tt_autograd as tt
 import tt_nn as nn
 import tt_optim as optim
-from optimizer_table import CASES, REFUSED, SHAPES, OptimizerCase, Refused
+from optimizer_table import (
+    CASES,
+    CLASSES,
+    REFUSED,
+    SHAPES,
+    OptimizerCase,
+    Refused,
+    assert_same,
+    give_gradients,
+    make_params,
+    values,
+)
 
 pytestmark = pytest.mark.module_07
 
-Array = NDArray[Any]
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
-# One variant of each class, the last, which has the most state.
-each_class = pytest.mark.parametrize(
-    "case", {case.kind: case for case in CASES}.values(), ids=lambda case: case.kind.__name__
-)
-
-
-def make_params(seed: int = 0, dtype: Any = np.float64, shapes: Any = SHAPES) -> list[nn.Parameter]:
-    rng = np.random.default_rng(seed)
-    return [nn.Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
-
-
-def give_gradients(params: list[nn.Parameter], rng: np.random.Generator) -> None:
-    for param in params:
-        values = rng.standard_normal(param.shape).astype(param.dtype)
-        param.grad = tt.from_numpy(np.asarray(values))
-
-
-def values(params: list[nn.Parameter]) -> list[Array]:
-    return [param.detach().numpy().copy() for param in params]
-
-
-def assert_same(first: list[Array], second: list[Array]) -> None:
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, other)
+each_class = pytest.mark.parametrize("case", CLASSES, ids=lambda case: case.kind.__name__)
 
 
 @each_case
@@ -294,77 +281,6 @@ def test_infinite_and_nan_gradients_reach_the_parameter() -> None:
     assert np.isfinite(result[2:]).all()
 
 
-# Groups
-
-
-def test_groups_have_hyperparameters_of_their_own() -> None:
-    first, second, third = make_params(shapes=[(2,), (2,), (2,)])
-    before = values([first, second, third])
-    optimizer = optim.SGD(
-        [{"params": [first]}, {"params": second, "lr": 0.1, "name": "head"}], lr=1.0
-    )
-    optimizer.add_param_group({"params": [third], "lr": 0.0})
-    for param in (first, second, third):
-        param.grad = tt.ones(2, dtype=tt.float64)
-    optimizer.step()
-    optimizer.param_groups[0]["lr"] = 0.0
-    optimizer.step()
-    expected = [before[0] - 1.0, before[1] - 0.1 - 0.1, before[2]]
-    assert_same(expected, values([first, second, third]))
-    assert [group.get("name") for group in optimizer.param_groups] == [None, "head", None]
-
-
-@pytest.mark.parametrize(
-    ("params", "error", "says"),
-    [
-        ([], ValueError, "SGD: expected at least one parameter, got none"),
-        (nn.Parameter(np.ones(2)), TypeError, "put it in a list"),
-        ([np.ones(2)], TypeError, "parameter 0 of group 0: expected a Tensor, got ndarray"),
-        ([("w", 3)], TypeError, "SGD: parameter 'w': expected a Tensor, got int"),
-        ([nn.Parameter(np.ones(2)) * 2], ValueError, "only leaves are optimized"),
-        ([tt.tensor([1, 2])], TypeError, "expected floating-point values, got int64"),
-        ([{"lr": 0.1}], TypeError, "expected a group to be a dict that has 'params'"),
-        (
-            [{"params": [nn.Parameter(np.ones(2))], "weight_deacy": 0.1}],
-            ValueError,
-            "unknown hyperparameter 'weight_deacy'; there are: lr, momentum",
-        ),
-        (
-            [("w", nn.Parameter(np.ones(2))), nn.Parameter(np.ones(2))],
-            TypeError,
-            "names for all parameters of a group or none",
-        ),
-    ],
-)
-def test_what_is_no_parameter_is_refused(params: Any, error: Any, says: str) -> None:
-    with pytest.raises(error, match=says):
-        optim.SGD(params)
-
-
-def test_a_parameter_in_two_places_is_refused() -> None:
-    param = nn.Parameter(np.ones(2))
-    with pytest.raises(ValueError, match="parameter 1 of group 0: it is also parameter 0 of"):
-        optim.SGD([param, param])
-    optimizer = optim.SGD([param])
-    with pytest.raises(ValueError, match="parameter 0 of group 1: it is also parameter 0 of"):
-        optimizer.add_param_group({"params": [param]})
-    assert len(optimizer.param_groups) == 1
-
-
-def test_muon_splits_a_group_and_takes_a_choice() -> None:
-    matrix, vector, embedding = make_params(shapes=[(2, 3), (3,), (5, 3)])
-    optimizer = optim.Muon(
-        [{"params": [matrix, vector]}, {"params": [embedding], "use_muon": False, "lr": 0.5}],
-        lr=0.1,
-        adamw_lr=0.2,
-    )
-    split = [(g["use_muon"], g["lr"], len(g["params"])) for g in optimizer.param_groups]
-    assert split == [(True, 0.1, 1), (False, 0.2, 1), (False, 0.5, 1)]
-    with pytest.raises(ValueError, match="two or more dimensions, got one of shape"):
-        optimizer.add_param_group({"params": make_params(shapes=[(3,)]), "use_muon": True})
-    assert len(optimizer.param_groups) == 3
-
-
 # Gradients
 
 
@@ -405,110 +321,6 @@ def test_an_optimizer_lets_go_of_its_memory() -> None:
     del optimizer
     gc.collect()
     assert len(gc.get_referrers(state)) <= before
-
-
-# State
-
-
-@each_class
-def test_a_state_goes_on_bit_for_bit(case: OptimizerCase) -> None:
-    params = make_params(dtype=np.float32)
-    optimizer = case.make(params)
-    rng = np.random.default_rng(3)
-    for _ in range(3):
-        give_gradients(params, rng)
-        optimizer.step()
-    again = [nn.Parameter(param.detach().numpy().copy()) for param in params]
-    resumed = case.make(again)
-    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for step in range(3):
-        for both in (params, again):
-            give_gradients(both, np.random.default_rng(step))
-        optimizer.step()
-        resumed.step()
-    assert_same(values(params), values(again))
-    assert optimizer.state_dict()["param_groups"] == resumed.state_dict()["param_groups"]
-
-
-def test_loading_brings_hyperparameters_and_forgets_the_old_state() -> None:
-    source, target = make_params(shapes=[(2,)]), make_params(shapes=[(2,)])
-    first = optim.SGD(source, lr=0.5, momentum=0.9)
-    second = optim.SGD(target, lr=0.1, momentum=0.5)
-    give_gradients(target, np.random.default_rng(0))
-    second.step()
-    second.load_state_dict(first.state_dict())
-    assert second.param_groups[0]["lr"] == 0.5
-    assert second.state == {}
-    for params, optimizer in ((source, first), (target, second)):
-        params[0].data = tt.ones(2, dtype=tt.float64)
-        params[0].grad = tt.ones(2, dtype=tt.float64)
-        optimizer.step()
-    assert_same(values(source), values(target))
-
-
-def trained(shapes: Any, **arguments: Any) -> optim.Adam:
-    params = make_params(shapes=shapes)
-    named = [(f"layer{k}.weight", param) for k, param in enumerate(params)]
-    optimizer = optim.Adam(named, **arguments)
-    give_gradients(params, np.random.default_rng(0))
-    optimizer.step()
-    return optimizer
-
-
-def change(state: dict[str, Any], path: str, value: Any = None) -> dict[str, Any]:
-    """Return a copy with the entry at a dotted path replaced, or removed by None."""
-    state = copy.deepcopy(state)
-    at: Any = state
-    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    for part in parents:
-        at = at[part]
-    if value is None:
-        del at[last]
-    else:
-        at[last] = value
-    return state
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "says"),
-    [
-        ("state", None, "expected a dict of 'state' and 'param_groups'"),
-        ("param_groups", [], "the optimizer has 1 groups, the state 0"),
-        ("param_groups.0.params", [0], r"expected parameters \[0, 1\], got \[0\]"),
-        ("param_groups.0.eps", None, "group 0: missing eps"),
-        ("param_groups.0.colour", "red", "group 0: unexpected colour"),
-        ("param_groups.0.lr", "fast", "lr: expected a number of at least 0, got 'fast'"),
-        ("param_groups.0.betas", [0.9], "betas: expected 2 numbers"),
-        ("param_groups.0.param_names", ["a", "b"], "expected parameters named"),
-        ("state.0.exp_avg", None, "parameter 'layer0.weight': missing exp_avg"),
-        ("state.0.momentum_buffer", tt.ones(2), "'layer0.weight': unexpected momentum_buffer"),
-        ("state.1.exp_avg", tt.ones(4), r"'layer1.weight': exp_avg: expected float64 of shape"),
-        ("state.1.step", -1, "step: expected an int of at least 0, got -1"),
-        ("state.1.step", 1.5, "step: expected an int"),
-        ("state.7", {"step": 1}, "state of parameters that there are not: 7"),
-        ("state.1", 3, "parameter 'layer1.weight': expected a dict, got int"),
-    ],
-)
-def test_a_state_that_does_not_fit_is_refused_whole(path: str, value: Any, says: str) -> None:
-    optimizer = trained([(2, 3), (3,)])
-    before = copy.deepcopy(optimizer.state_dict())
-    other = trained([(2, 3), (3,)], lr=0.7).state_dict()
-    with pytest.raises(ValueError, match=says) as caught:
-        optimizer.load_state_dict(change(other, path, value))
-    assert str(caught.value).startswith("Adam.load_state_dict: the state does not fit:")
-    after = optimizer.state_dict()
-    assert after["param_groups"] == before["param_groups"]
-    for number, held in before["state"].items():
-        assert after["state"][number]["step"] == held["step"]
-        assert_same([held["exp_avg"].numpy()], [after["state"][number]["exp_avg"].numpy()])
-
-
-def test_all_that_does_not_fit_is_listed() -> None:
-    optimizer = trained([(2, 3), (3,)])
-    other = trained([(3, 2), (4,)]).state_dict()
-    with pytest.raises(ValueError, match="does not fit") as caught:
-        optimizer.load_state_dict(other)
-    assert str(caught.value).count("expected float64 of shape") == 4
 
 
 def test_a_subclass_brings_its_own_check() -> None:

@@ -4,13 +4,8 @@ The environment is made by hand: pytest and NumPy are those that run this, only 
 """
 
 import json
-import os
 import shutil
-import signal
-import sys
 import sysconfig
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +14,8 @@ import pytest
 
 from tt_tito._errors import TitoError
 from tt_tito.course._curriculum import read_curriculum
-from tt_tito.trial import _process
 from tt_tito.trial._outcome import Failure, Line, Outcome, Ran, Value, print_outcome
-from tt_tito.trial._process import Ended, clean_environment, foreground, launch
+from tt_tito.trial._process import Ended, launch
 from tt_tito.trial._testing import requirements_of_tests, run_tests, unfinished
 from tt_tito.trial._venv import Source, Venv
 from tt_tito.workspace._workspace import Workspace
@@ -398,87 +392,6 @@ def test_what_tests_need_is_read_from_the_root(checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text("[tool]\n")
     with pytest.raises(TitoError, match="no dependency group 'tests'"):
         requirements_of_tests(checkout)
-
-
-# --- Processes ------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_a_child_and_its_children(tmp_path: Path) -> None:
-    program = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\n"
-        "os.rename('pids', 'ready')\n"
-        "time.sleep(60)\n"
-    )
-
-    def interrupt() -> None:
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        launch([sys.executable, "-c", program], folder=tmp_path, environment=clean_environment())
-    thread.join()
-    for pid in map(int, (tmp_path / "ready").read_text().split()):
-        assert ended(pid)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_lets_what_shares_the_terminal_end_and_then_ends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_process, "GRACE", 0.1)
-    program = "import os, time; open('ready', 'w').write(str(os.getpid())); time.sleep(60)"
-
-    def interrupt() -> None:
-        while not (ready := tmp_path / "ready").exists() or not ready.read_text():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    command = [sys.executable, "-c", program]
-    with pytest.raises(KeyboardInterrupt):
-        foreground(command, folder=tmp_path, environment=clean_environment())
-    thread.join()
-    assert ended(int((tmp_path / "ready").read_text()))
-
-
-def ended(pid: int) -> bool:
-    """Whether a process ends within seconds; one that no one has waited for has ended too."""
-    for _ in range(500):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        status = Path(f"/proc/{pid}/stat")
-        if status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def test_a_child_without_end_is_ended(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "while True: pass"]
-    variables = clean_environment()
-    ended = launch(command, folder=tmp_path, environment=variables, seconds=0.2)
-    assert ended.reason == "ran longer than 0.2 seconds"
-
-
-def test_the_end_of_what_a_child_prints_is_kept(tmp_path: Path) -> None:
-    program = (
-        "import sys; print('x' * 100_000, flush=True); print(sys.stdin.read(), file=sys.stderr)"
-    )
-    done = launch(
-        [sys.executable, "-c", program], folder=tmp_path, environment=clean_environment(), given="é"
-    )
-    assert (done.code, done.reason) == (0, None)
-    assert done.output.endswith("x\né\n")
-    assert len(done.output) < 30_000
 
 
 # --- What is printed ------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""What is handed in: what is refused, what it tells, and whose it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tt_tito.course._curriculum import read_curriculum
+from tt_tito.teaching._submission import RefusedError, names, read_all, read_submission
+
+from .tiny_course import HONEST, WRONG, make_workspace
+
+pytestmark = [
+    pytest.mark.environments,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has limits of time only"),
+]
+
+
+def link(folder: Path) -> None:
+    (folder / "tt-tiny" / "src" / "tt_tiny" / "link.py").symlink_to("/etc/passwd")
+
+
+def link_to_folder(folder: Path) -> None:
+    (folder / "tt-tiny" / "src" / "tt_tiny" / "more").symlink_to("/etc")
+
+
+def pipe(folder: Path) -> None:
+    os.mkfifo(folder / "tt-tiny" / "src" / "tt_tiny" / "pipe.py")
+
+
+def large(folder: Path) -> None:
+    (folder / "tt-tiny" / "src" / "tt_tiny" / "large.py").write_bytes(b"#" * (2 << 20))
+
+
+def many(folder: Path) -> None:
+    for number in range(2001):
+        (folder / "tt-tiny" / "src" / "tt_tiny" / f"m{number}.py").touch()
+
+
+def nothing(folder: Path) -> None:
+    shutil.rmtree(folder / "tt-tiny")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (link, "link.py is a link or a device"),
+        (link_to_folder, "more is a link or a device"),
+        (pipe, "pipe.py is a link or a device"),
+        (large, "large.py cannot be read (it is larger than 1,048,576 bytes)"),
+        (many, "It has 2002 files"),
+        (nothing, "There is no package of the course in it."),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(
+    course: Path, tmp_path: Path, spoil: Callable[[Path], None], complaint: str
+) -> None:
+    folder = make_workspace(tmp_path / "eve", HONEST)
+    spoil(folder)
+    with pytest.raises(RefusedError, match=re.escape(complaint)):
+        read_submission("eve", folder, read_curriculum(course))
+    other = make_workspace(tmp_path / "ada", HONEST)
+    taken, refused = read_all([folder, other], read_curriculum(course))
+    assert [submission.name for submission in taken] == ["ada"]
+    assert complaint in refused["eve"][1]
+
+
+@pytest.mark.parametrize("state", [b"{", b"[]", b"\xff", b'{"schema": 99}', None])
+def test_without_a_record_that_can_be_read_the_code_tells_what_was_started(
+    course: Path, tmp_path: Path, state: bytes | None
+) -> None:
+    ada = make_workspace(tmp_path / "ada" / "workspace", HONEST + "\n\n# as it was\n").parent
+    eve = make_workspace(tmp_path / "eve", WRONG)
+    for folder in (ada / "workspace", eve):
+        if state is not None:
+            (folder / ".tito").mkdir()
+            (folder / ".tito" / "state.json").write_bytes(state)
+    curriculum = read_curriculum(course)
+    first, second = (read_submission("x", folder, curriculum) for folder in (ada, eve))
+    assert (first.started, second.started) == ((), ("02",))
+    assert (first.notes != ()) == (state is not None)
+
+
+def test_learners_are_told_apart() -> None:
+    folders = [Path("a/ada/workspace"), Path("b/ada/workspace"), Path("b/emmy")]
+    assert names(folders) == ["a/ada/workspace", "b/ada/workspace", "emmy"]
+    assert names([Path("ada"), Path("ada")])[0].endswith("ada")
