@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ from tt_tito.trial._process import clean_environment, foreground, launch
 pytestmark = pytest.mark.environments
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Hear Ctrl-C, which a program that a shell started in its background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_a_child_and_its_children(tmp_path: Path) -> None:
     program = (
@@ -39,6 +49,7 @@ def test_ctrl_c_ends_a_child_and_its_children(tmp_path: Path) -> None:
         assert ended(pid)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_lets_what_shares_the_terminal_end_and_then_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
