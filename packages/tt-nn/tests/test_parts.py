@@ -126,66 +126,6 @@ def test_parts_give_together_what_the_whole_gives(
         np.testing.assert_allclose(total, gradient, rtol=1e-11, atol=1e-12)
 
 
-WEIGHT = [2.0, 0.0, 0.5]
-LOSSES: dict[str, Callable[[], nn.Module]] = {
-    "CrossEntropyLoss": nn.CrossEntropyLoss,
-    "with weights": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT)),
-    "that ignores": lambda: nn.CrossEntropyLoss(ignore_index=1),
-    "that smooths": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT), label_smoothing=0.1),
-    "summed": lambda: nn.CrossEntropyLoss(tt.tensor(WEIGHT), reduction="sum"),
-    "NLLLoss": lambda: nn.NLLLoss(tt.tensor(WEIGHT), ignore_index=0),
-}
-
-
-@pytest.mark.parametrize("num_replicas", [2, 3, 9])
-@pytest.mark.parametrize("shape", [(3,), (3, 4)], ids=str)
-@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
-def test_the_mean_losses_of_parts_add_up_to_that_of_the_whole(
-    make: Callable[[], nn.Module], shape: tuple[int, ...], num_replicas: int
-) -> None:
-    random = np.random.default_rng(0)
-    scores = random.normal(size=(TOTAL, *shape))
-    classes = random.integers(0, 3, (TOTAL, *shape[1:]))
-    classes[:3] = 1  # of which a part may have no other
-
-    def learn(scores: Array, classes: Array, weight: float) -> tuple[float, Array]:
-        tt.set_default_dtype("float64")
-        criterion, input = make(), tt.tensor(scores, requires_grad=True)
-        loss = criterion(input, tt.tensor(classes)) * weight
-        loss.backward()
-        assert input.grad is not None
-        return float(loss), input.grad.numpy()
-
-    def learn_part(part: Rows) -> tuple[float, Array]:
-        weight = part.size / TOTAL if "sum" not in repr(make()) else float(part.size > 0)
-        value, grad = learn(own_rows(scores, part), own_rows(classes, part), weight)
-        return value, grad[: part.size]
-
-    value, grad = Context().run(learn, scores, classes, 1.0)
-    parts = in_parts(num_replicas, learn_part)
-    assert sum(part[0] for part in parts) == pytest.approx(value, rel=1e-14)
-    np.testing.assert_allclose(np.concatenate([part[1] for part in parts]), grad, rtol=1e-14)
-
-
-def test_where_nothing_counts_the_mean_is_that_of_nothing() -> None:
-    scores, classes = tt.ones(TOTAL, 3, requires_grad=True), tt.ones(TOTAL, dtype="int64")
-    criterion = nn.CrossEntropyLoss(ignore_index=1)
-    assert np.isnan(in_parts(2, lambda part: float(criterion(scores, classes)))).all()
-
-
-def test_without_gradients_a_part_has_its_own_mean() -> None:
-    scores, classes = tt.eye(3), tt.tensor([0, 1, 1])
-    criterion = nn.CrossEntropyLoss(ignore_index=1)
-
-    def measure() -> float:
-        rows.set(share(TOTAL, 2, 0))
-        sum_over_batch.set(lambda values: values + 9)
-        with tt.no_grad():
-            return float(criterion(scores, classes))
-
-    assert Context().run(measure) == float(criterion(scores, classes))
-
-
 def test_without_others_a_part_has_its_own_statistics() -> None:
     x = tt.tensor([[1.0], [3.0]])
     token = rows.set(share(4, 2, 0))

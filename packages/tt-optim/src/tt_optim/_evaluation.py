@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
+from math import nan
 from typing import Any
 
 from tt_autograd import Tensor, no_grad
@@ -11,10 +13,10 @@ from tt_nn import Module
 
 from ._batches import count_rows
 from ._callbacks import Record
+from ._part_loss import Criterion, Total, divisor, summed
 
 Batch = Any
 Metric = Callable[[Any, Any], Any]
-Total = Callable[..., list[float]]  # of numbers, over all processes
 
 
 def evaluate(
@@ -22,6 +24,7 @@ def evaluate(
     loss_of: Callable[[Batch], tuple[Tensor, Any, Any]],
     metrics: Mapping[str, Metric],
     loader: Iterable[Batch],
+    criterion: Criterion | None = None,
     total: Total | None = None,
 ) -> Record:
     """Return the mean loss and metrics, by name, with the model in evaluation mode.
@@ -31,35 +34,44 @@ def evaluate(
         loss_of: Gives the mean loss of a batch, the model's output, and the target.
         metrics: Functions of output and target.
         loader: Gives the batches.
-        total: Adds up numbers of every process, where each evaluates a part.
+        criterion: What makes the loss, if nothing else does.
+        total: Adds up numbers of every process, where each evaluates a part of every batch.
 
     Raises:
         ValueError: There was no batch.
     """
     modes = [(module, module.training) for module in model.modules()]
-    sums = dict.fromkeys(("loss", *metrics), 0.0)
-    count = 0
+    sums = dict.fromkeys(metrics, 0.0)
+    losses: list[tuple[float, float, float]] = []  # of a batch: added up, their divisor, samples
     model.eval()
     try:
         with no_grad():
             for batch in loader:
                 if total is not None and not count_rows(batch):
-                    continue  # all of it is others' part
+                    losses.append((0.0, 0.0, 0.0))  # all of it is others' part
+                    continue
                 loss, output, target = loss_of(batch)
                 samples = count_samples(batch, target)
-                count += samples
-                sums["loss"] += float(loss) * samples
+                own = None if total is None else divisor(criterion, target)
+                if own is None:
+                    losses.append((float(loss) * samples, samples, samples))
+                else:
+                    whole = loss * own if own else summed(criterion, output, target)
+                    losses.append((float(whole), own, samples))
                 for name, metric in metrics.items():
                     sums[name] += float(metric(output, target)) * samples
     finally:
         for module, training in modes:
             module.training = training
     if total is not None:
-        *summed, whole = total(*sums.values(), count)
-        sums, count = dict(zip(sums, summed, strict=True)), round(whole)
+        flat = iter(total(*sums.values(), *chain.from_iterable(losses)))
+        sums = {name: next(flat) for name in sums}
+        losses = list(zip(flat, flat, flat, strict=True))
+    count = sum(samples for _, _, samples in losses)
     if not count:
         raise ValueError("evaluate: the loader gave no batch")
-    return {name: value / count for name, value in sums.items()}
+    means = [(added / own if own else nan) * samples for added, own, samples in losses]
+    return {name: value / count for name, value in {"loss": sum(means), **sums}.items()}
 
 
 def count_samples(batch: Batch, target: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -19,8 +20,9 @@ from ._callbacks import Callback, Record
 from ._checkpoint import CheckpointError, Checkpoints, State
 from ._checks import check_count, check_number, has_keys
 from ._clip import clip_grad_norm_
-from ._evaluation import Batch, Metric, Total, count_samples, evaluate
+from ._evaluation import Batch, Metric, count_samples, evaluate
 from ._optimizer import Optimizer
+from ._part_loss import Criterion, Total, term
 from ._plateau import ReduceLROnPlateau
 from ._position import Resumable, generator_states, position_of, rest_of_epoch, set_generators
 from ._progress import Progress, wants_progress
@@ -50,7 +52,9 @@ class Trainer:
         accumulate: How many batches an update is made from.
         max_norm: The bound of the gradients' norm; None for none.
         average: A running average, updated with the parameters and evaluated in their place.
-        metrics: Functions of output and target by name, evaluated beside the loss.
+        metrics: Functions of output and target by name, evaluated beside the loss. Each is a mean
+            over samples, as an accuracy is, and no root of one: of batches, and of the parts that
+            processes have, the mean is taken.
         callbacks: What else to call.
         generators: Random generators by name whose state belongs to the run, beside the
             default one.
@@ -328,13 +332,19 @@ class Trainer:
             (loss / batches if batches > 1 else loss).backward()
             return float(loss), count_samples(batch, target)
         with nullcontext() if last else self.parallel.no_sync(), self.parallel.step(batch) as part:
-            loss, _, target = self.loss(part.batch)
-            (loss * (part.weight / batches)).backward()
+            loss, output, target = self.loss(part.batch)
+            own_loss = term(part, loss, output, target, self._criterion, self.parallel.total)
+            (own_loss / batches).backward()
         own = (0.0, 0)  # where a row stands in for none, whatever its loss is
         if part.rows.size:
-            own = float(loss) * part.weight, count_samples(batch, target)
+            own = float(own_loss), count_samples(batch, target)
         value, whole = self.parallel.total(*own)
         return value, round(whole)
+
+    @property
+    def _criterion(self) -> Criterion | None:
+        """The criterion, where the loss is its alone."""
+        return self.criterion if type(self).loss is Trainer.loss else None
 
     def _end(self, evaluation: Iterable[Batch] | None, callbacks: Sequence[Callback]) -> None:
         """Close the epoch: its record, its evaluation, its scheduler."""
@@ -364,6 +374,10 @@ class Trainer:
             return
         total = None if self.parallel is None else self.parallel.total
         self._metrics, self._evaluated = self._means(evaluation, total), self.step
+        if self.parallel is not None:  # a model may have drawn for its part alone
+            generator = tt_tensor.default_generator()
+            states = self.parallel.world.gather_text(json.dumps(generator.get_state()))
+            generator.set_state(json.loads(states[0]))
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(self._metrics["loss"])
         for callback in callbacks:
@@ -387,7 +401,7 @@ class Trainer:
 
     def _means(self, loader: Iterable[Batch], total: Total | None) -> Record:
         with nullcontext() if self.average is None else self.average.applied():
-            return evaluate(self.model, self.loss, self.metrics, loader, total)
+            return evaluate(self.model, self.loss, self.metrics, loader, self._criterion, total)
 
     # Checkpoints
 

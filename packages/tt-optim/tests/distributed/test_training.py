@@ -133,9 +133,14 @@ def test_gradients_are_also_added_up_by_steps_that_are_all_synchronised(
 def test_a_loss_of_classes_divides_by_what_counts_in_the_whole_batch(
     launch: Launch, tmp_path: Path
 ) -> None:
-    for shared, alone in found(launch(2, TRAINING, "of_classes", str(tmp_path))):
-        for mine, theirs in zip(shared, alone, strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-16)
+    alone, shared = (found(launch(n, TRAINING, "of_classes", str(tmp_path))) for n in (1, 3))
+    for by_one, by_three in zip(alone, shared, strict=True):
+        for mine, theirs in zip(by_three, by_one, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_a_model_may_draw_in_evaluation(launch: Launch, tmp_path: Path) -> None:
+    assert found(launch(2, TRAINING, "drawn_in_evaluation", str(tmp_path))) == 10
 
 
 def test_a_row_that_stands_in_for_none_gives_no_gradient(launch: Launch, tmp_path: Path) -> None:

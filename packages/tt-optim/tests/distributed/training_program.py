@@ -171,30 +171,48 @@ def accumulated(rank: int, folder: Path) -> Any:
 
 
 def of_classes(rank: int, folder: Path) -> Any:
-    """Return the gradient of a loss with weights that ignores targets, and that of one process.
+    """Return the parameters and the history of losses with weights and with ignored targets.
 
-    Once rank 0 has nothing that counts, and once no rows.
+    There are ranks of whose rows nothing counts, and one that has no rows.
     """
-    model = nn.Linear(3, 4)
-    criterion = nn.CrossEntropyLoss(tt.tensor([1.0, 0.5, 2.0, 0.1]))
-    parallel, _ = ranks_of(model)
-    x, y = tt.randn(7, 3), tt.tensor([-100, -100, 3, 0, -100, 1, 2])
-
-    def taken() -> list[Any]:
-        made = [p.grad.tolist() for p in model.parameters() if p.grad is not None]
-        model.zero_grad()
-        return made
-
-    found = []
-    criterion(model(x), y).backward()
-    alone = taken()
-    for cut in (4, 2, 0):
-        own = slice(cut) if rank == 0 else slice(cut, None)
-        with parallel.step((x[own], y[own])) as part:
-            inputs, targets = part.batch
-            (criterion(model(inputs), targets) * part.weight).backward()
-        found.append([taken(), alone])
+    x, y = tt.randn(9, 3), tt.tensor([-100, -100, 3, 0, -100, 1, 2, 1, -100])
+    batches = [(x[:4], y[:4]), (x[4:8], y[4:8]), (x[7:8], y[7:8])]
+    weight, found = tt.tensor([1.0, 0.0, 2.0, 0.1]), []
+    criteria: list[Callable[..., tt.Tensor]] = [
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(weight, label_smoothing=0.1),
+        nn.NLLLoss(weight + 0.1),
+    ]
+    for criterion in criteria:
+        tt.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(dim=1))
+        optimizer = optim.SGD(model.parameters(), lr=0.5)
+        trainer = optim.Trainer(model, optimizer, criterion, accumulate=2, progress=False)
+        history = trainer.fit(batches, epochs=4, evaluation=batches)
+        found.append([p.tolist() for p in model.parameters()])
+        found[-1].extend(list(record.values()) for record in history)
     return found
+
+
+class Noisy(nn.Module):
+    """A layer that draws random numbers for the rows that it has, in evaluation too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 1)
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        """Return the output for a disturbed input."""
+        return self.linear(x + (0 if self.training else tt.rand(*x.shape)))
+
+
+def drawn_in_evaluation(rank: int, folder: Path) -> Any:
+    """Train a model that draws on each rank for other rows; return the steps made."""
+    model = Noisy()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = optim.Trainer(model, optimizer, nn.MSELoss(), progress=False)
+    trainer.fit(data(), epochs=2, evaluation=data(rows=3))
+    return trainer.step
 
 
 def stand_in(rank: int, folder: Path) -> Any:

@@ -11,17 +11,10 @@ from numpy.typing import NDArray
 
 from tt_tensor.seam import rows
 
-Sum = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
 # Adds up an array of every process that shares a batch; None where this one has all of it.
-sum_over_batch: ContextVar[Sum | None] = ContextVar("sum_over_batch", default=None)
-# Whether normalisations then have the statistics of the whole batch
-sync_statistics: ContextVar[bool] = ContextVar("sync_statistics", default=True)
-
-
-def sum_statistics() -> Sum | None:
-    """Return what adds up statistics of every process that shares a batch, if they are shared."""
-    return sum_over_batch.get() if sync_statistics.get() else None
+sum_over_batch: ContextVar[Callable[[NDArray[np.float64]], NDArray[np.float64]] | None] = (
+    ContextVar("sum_over_batch", default=None)
+)
 
 
 def own_part(count: int) -> int:

@@ -10,9 +10,10 @@ import numpy as np
 
 import tt_tensor
 from tt_autograd import Op, Tensor, defvjp, ops
+from tt_nn._apply import apply
 from tt_nn._compute.precision import check_float, widen
 
-from .nll import NLL_LOSS, apply_to_classes, check_weight, class_dim, read_classes
+from .nll import NLL_LOSS, check_weight, class_dim, read_classes
 from .reduction import Array, Loss, Reduction, Value, reduce
 
 _FEW = 32  # NumPy reduces along the first dimension faster if there are no more classes than this
@@ -286,7 +287,7 @@ def cross_entropy(
         Label smoothing: Szegedy et al., "Rethinking the inception architecture for computer
         vision", 2015.
     """
-    return apply_to_classes(
+    return apply(
         CROSS_ENTROPY, input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
     )  # fmt: skip
@@ -332,7 +333,7 @@ class CrossEntropyLoss(Loss):
 
     def forward(self, input: tt_tensor.Tensor, target: tt_tensor.Tensor) -> Tensor:
         """Return the loss."""
-        return apply_to_classes(
+        return apply(
             CROSS_ENTROPY, input, target, self.weight,
             ignore_index=self.ignore_index,
             reduction=self.reduction,

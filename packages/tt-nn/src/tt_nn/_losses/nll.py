@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tt_tensor
-from tt_autograd import Op, Tensor, defvjp, is_grad_enabled, ops
+from tt_autograd import Op, Tensor, defvjp, ops
 from tt_nn._apply import apply
 from tt_nn._compute.precision import check_float, widen
-from tt_nn._compute.processes import sum_over_batch
-from tt_tensor.seam import rows
 
 from .reduction import Array, Loss, Reduction, Value, reduce
 
@@ -152,42 +150,6 @@ defvjp(
 )
 
 
-def apply_to_classes(
-    op: Op,
-    input: tt_tensor.Tensor,
-    target: tt_tensor.Tensor,
-    weight: tt_tensor.Tensor | None,
-    *,
-    ignore_index: int,
-    reduction: str,
-    **params: Any,
-) -> Tensor:
-    """Apply the op of a loss whose mean divides by the factors of the samples that count.
-
-    Parts of a batch do not have these as they have rows. So the mean over a part is scaled by what
-    counts in it of the whole batch, over its share of the rows: times that share, the parts' means
-    add up to that of the whole. Without gradients it is the part's own mean.
-    """
-    params["ignore_index"] = ignore_index
-    loss = apply(op, input, target, weight, reduction=reduction, **params)
-    part, across = rows.get(), sum_over_batch.get()
-    if reduction != "mean" or part is None or across is None or not is_grad_enabled():
-        return loss
-    if target.dtype.kind == "f":  # probabilities: every sample counts
-        return loss
-    factors = None if weight is None else weight._array.astype(np.float64)
-    classes = read_classes(input.shape, target._array, factors, ignore_index, np.dtype(np.float64))
-    own = classes.total if part.size else 0.0  # none of a row that stands in
-    total = float(across(np.array([own]))[0])
-    if not total:
-        return loss
-    of_rows = part.size / part.total
-    if own:
-        return loss * (own / total / of_rows)
-    summed = apply(op, input, target, weight, reduction="sum", **params)  # no mean of nothing
-    return summed / (total * of_rows) if part.size else summed
-
-
 def nll_loss(
     input: tt_tensor.Tensor,
     target: tt_tensor.Tensor,
@@ -219,9 +181,7 @@ def nll_loss(
         >>> nll_loss(tt.log(tt.tensor([[0.25, 0.75]])), tt.tensor([1]))
         tensor(0.2877)
     """
-    return apply_to_classes(
-        NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=reduction
-    )
+    return apply(NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 class NLLLoss(Loss):
@@ -254,7 +214,7 @@ class NLLLoss(Loss):
 
     def forward(self, input: tt_tensor.Tensor, target: tt_tensor.Tensor) -> Tensor:
         """Return the loss."""
-        return apply_to_classes(
+        return apply(
             NLL_LOSS,
             input, target, self.weight,
             ignore_index=self.ignore_index, reduction=self.reduction,

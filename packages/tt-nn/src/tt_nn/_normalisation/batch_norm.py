@@ -15,7 +15,7 @@ from tt_nn._apply import apply
 from tt_nn._compute.backend import run
 from tt_nn._compute.memory import Order, dense, memory_order, restored
 from tt_nn._compute.precision import check_float, widen
-from tt_nn._compute.processes import own_part, sum_statistics
+from tt_nn._compute.processes import own_part, sum_over_batch
 
 from .running_norm import RunningNorm, move
 
@@ -285,7 +285,7 @@ def batch_norm(
                 "batch_norm: expected running_mean and running_var outside training, got None"
             )
         return apply(BATCH_NORM_BY, input, running_mean, running_var, weight, bias, eps=eps)
-    batch = _Batch(sum_statistics())
+    batch = _Batch(sum_over_batch.get())
     out = apply(BATCH_NORM, input, weight, bias, eps=eps, batch=batch)
     move(running_mean, batch.mean, momentum)
     move(running_var, batch.var * (batch.count / (batch.count - 1)), momentum)

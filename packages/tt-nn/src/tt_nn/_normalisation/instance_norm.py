@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import tt_autograd as tt
 import tt_tensor
 from tt_autograd import DTypeLike, Tensor
-from tt_nn._compute.processes import own_part, sum_statistics
+from tt_nn._compute.processes import own_part, sum_over_batch
 
 from .batch_norm import batch_norm
 from .group_norm import group_norm
@@ -89,7 +89,7 @@ def instance_norm(
 
 def _over_batch(means: list[Array], count: int) -> list[Array]:
     """Return means over the images here as those over the images of every process."""
-    across = sum_statistics()
+    across = sum_over_batch.get()
     if across is None:
         return means
     own = own_part(count)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tt_autograd import RemovableHandle, Tensor, no_grad
 from tt_autograd.seam import prompt
 from tt_nn import Module
-from tt_nn.seam import sum_over_batch, sync_statistics
+from tt_nn.seam import sum_over_batch
 from tt_optim._batches import count_rows, stand_in, take_rows
 from tt_optim._position import Resumable
 from tt_tensor.seam import Rows, rows, share
@@ -66,11 +66,10 @@ class DistributedDataParallel:
 
     `Trainer` does all of this by itself under ``mpiexec``.
 
-    The loss is to be a mean over rows. `CrossEntropyLoss` and `NLLLoss` may also have weights of
-    classes, or targets that they ignore: they divide by what counts in the whole batch, for which
-    every rank is to compute them as often inside a step. (Without gradients they divide by what
-    counts in their part, and the loss of an evaluation is the mean of these.) What else draws
-    random numbers for the rows of a batch, as a module of yours may, draws them by
+    The loss is to be a mean over rows. One that divides by something else, as `CrossEntropyLoss`
+    does with weights of classes or with targets that are ignored, is to be multiplied by the part's
+    share of that, which `total` helps to find; `Trainer` does so for these. What else draws random
+    numbers for the rows of a batch, as a module of yours may, draws them by
     ``tt_tensor.seam.for_rows``; buffers other than those of normalisations are each rank's own.
 
     Args:
@@ -215,8 +214,7 @@ class DistributedDataParallel:
         tokens = (
             (rows, rows.set(own)),
             (prompt, prompt.set(self._collecting)),
-            (sum_over_batch, sum_over_batch.set(self._sum)),
-            (sync_statistics, sync_statistics.set(self.sync_batch_norm)),
+            (sum_over_batch, sum_over_batch.set(self._sum if self.sync_batch_norm else None)),
         )
         try:
             weight = own.size / own.total
