@@ -142,6 +142,19 @@ def test_what_stands_twice_stays() -> None:
     assert isinstance(fused.get_submodule("1"), nn.BatchNorm2d)
 
 
+class Ones(nn.Conv2d):
+    """A convolution that makes its weight at each reading, as quantized ones do."""
+
+    weight = property(lambda layer: tt.ones(layer.out_channels, layer.in_channels, 1, 1))
+
+
+def ones() -> nn.Conv2d:
+    layer = nn.Conv2d(1, 2, 1)
+    del layer.weight
+    layer.__class__ = Ones
+    return layer.eval()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -170,6 +183,14 @@ def test_what_stands_twice_stays() -> None:
         (
             lambda: nn.fuse_linear_bn_eval(nn.Linear(1, 2), nn.BatchNorm1d(2).eval()),
             "fuse_linear_bn_eval: expected evaluation mode",
+        ),
+        (
+            lambda: nn.fuse_bn_eval(nn.Sequential(ones(), nn.BatchNorm2d(2)).eval()),
+            "fuse_bn_eval: expected layer '0' to keep its weight; Ones.*fold before quantizing",
+        ),
+        (
+            lambda: nn.fuse_conv_bn_eval(ones(), nn.BatchNorm2d(2).eval()),
+            "fuse_conv_bn_eval: expected the layer to keep its weight",
         ),
     ],
 )

@@ -44,6 +44,12 @@ OPS: list[tuple[str, Callable[[], object], int]] = [
     ("mean over a dimension", lambda: tt.ones(B, IN).mean(dim=1), B * IN),
     ("sigmoid", lambda: tt.sigmoid(tt.ones(B, IN)), 3 * B * IN),
     ("softmax", lambda: tt.softmax(tt.ones(B, IN), dim=1), 5 * B * IN),
+    ("leaky relu", lambda: tt.leaky_relu(tt.ones(B, IN)), 2 * B * IN),
+    ("elu", lambda: tt.elu(tt.ones(B, IN)), 5 * B * IN),
+    ("softplus", lambda: tt.softplus(tt.ones(B, IN)), 8 * B * IN),
+    ("sorting", lambda: tt.ones(B, IN).argsort(dim=1), 3 * B * IN),  # 7 numbers: 3 comparisons
+    ("the largest", lambda: tt.ones(B, IN).topk(4, dim=1), B * IN + 2 * B * 4),
+    ("sorting one", lambda: tt.ones(B, 1).argsort(dim=1), 0),
     ("variance", lambda: tt.ones(B, IN).var(dim=0), 4 * B * IN),
     ("mse_loss", lambda: nn.MSELoss()(tt.ones(B, IN), tt.zeros(B, IN)), 3 * B * IN),
     (
@@ -104,6 +110,12 @@ SPATIAL: list[tuple[str, Callable[[], nn.Module], int]] = [
     ),
     ("maximum", lambda: nn.MaxPool2d(3, stride=2), B * 4 * 12 * 9),
     ("average", lambda: nn.AvgPool2d(2), B * 4 * 16 * 4),
+    ("nearest", lambda: nn.Upsample(scale_factor=2), 0),
+    (
+        "bilinear",  # along the height, then along the width: two products and their sum
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+        B * 4 * (18 * 8 + 18 * 16) * 3,
+    ),
 ]
 
 

@@ -3,14 +3,15 @@
 import math
 import time
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 
 from tt_profile import (
     Comparison,
+    Memory,
     Timing,
     compare,
     fit_exponent,
@@ -148,6 +149,46 @@ def test_peak_memory_inside_a_trace_leaves_it_running() -> None:
         tracemalloc.stop()
 
 
+def around(inner: Callable[[], object]) -> Memory:
+    """Measure a call that holds 64 MB for a while, then runs ``inner``, then holds 8 MB."""
+
+    def call() -> None:
+        np.ones(8_000_000)
+        inner()
+        np.ones(1_000_000)
+
+    return memory(call)
+
+
+INNER: dict[str, Callable[[], object]] = {
+    "memory": lambda: memory(lambda: None),
+    "twice": lambda: (peak_memory(lambda: None), peak_memory(lambda: None)),
+    "in one another": lambda: memory(lambda: memory(lambda: None)),
+    "scaling": lambda: scaling(lambda n: lambda: None, [1, 2], repeats=1),
+    "one that fails": lambda: suppressed(lambda: 1 // 0),
+}
+
+
+def suppressed(call: Callable[[], object]) -> None:
+    with suppress(ZeroDivisionError):
+        memory(call)
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_a_measurement_within_leaves_the_peak(name: str) -> None:
+    used = around(INNER[name])
+    assert 64_000_000 <= used.peak < 64_200_000
+    if used.resident_peak is not None:
+        assert used.resident_before is not None
+        assert used.resident_peak > used.resident_before + 40_000_000
+
+
+def test_what_a_measurement_within_holds_counts_for_both() -> None:
+    inner: list[Memory] = []
+    used = around(lambda: inner.append(memory(lambda: np.ones(9_000_000))))
+    assert 72_000_000 <= inner[0].peak <= used.peak < 72_200_000
+
+
 def test_tracing_ends_even_if_the_call_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         peak_memory(lambda: 1 // 0)
@@ -187,6 +228,11 @@ def test_scaling_measures_each_size() -> None:
     assert grown.memory_exponent == pytest.approx(2.0, abs=0.1)
     for row in grown.rows:
         assert row.peak_memory_bytes == pytest.approx(8 * row.size**2, rel=0.1, abs=4000)
+
+
+def test_sizes_can_be_an_iterator() -> None:
+    grown = scaling(lambda n: lambda: None, (n for n in (1, 2)), repeats=1)
+    assert [row.size for row in grown.rows] == [1, 2]
 
 
 def test_what_make_builds_is_not_measured() -> None:

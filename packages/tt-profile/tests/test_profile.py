@@ -186,6 +186,27 @@ def test_a_derivative_costs_what_its_steps_do(call: OpCall, derivatives: dict[st
     assert derivatives[str(call)] == count_flops(differentiate).total
 
 
+SPATIAL: dict[str, Callable[[], nn.Module]] = {
+    "nearest": lambda: nn.Upsample(scale_factor=2),
+    "bilinear": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+    "maximum": lambda: nn.MaxPool2d(3, stride=2),
+    "average": lambda: nn.AvgPool2d((3, 2), stride=2),
+}
+
+
+@pytest.mark.parametrize("name", SPATIAL)
+def test_a_spatial_derivative_costs_what_its_steps_do(name: str) -> None:
+    model, x = SPATIAL[name](), tt.rand(2, 3, 6, 5, requires_grad=True)
+    out = model(x)
+    g = tt.ones_like(out).requires_grad_()
+    first = count_flops(lambda: tt.grad(out, x, g, create_graph=True)).total
+    assert once(model, x).backward.flops == first > 0
+    # The derivative by g of what is linear in it is the op itself; that of a maximum only gathers.
+    (slope,) = tt.grad(out, x, g, create_graph=True)
+    back = count_flops(lambda: tt.grad(slope, g, tt.ones_like(slope), create_graph=True)).total
+    assert back == (0 if name == "maximum" else count_flops(model, x).total)
+
+
 # Layers
 
 
@@ -306,11 +327,27 @@ def test_bytes_of_a_linear_layer() -> None:
     assert report.forward.intensity == report.forward.flops / report.forward.bytes
 
 
+def written(x: tt.Tensor, index: Any, value: Any) -> tuple[tt.Tensor, tt.Tensor]:
+    """Write into a copy; of ``x`` a view is returned, so that there is something to go back to."""
+    copied = x.detach().clone()
+    copied[index] = value
+    return copied, x.view(-1)
+
+
 BYTES: list[tuple[str, Callable[[Any], Any], int, int]] = [
     ("relu", lambda x: tt.relu(x), 2 * 20, 3 * 20),
     ("a view moves nothing", lambda x: x.reshape(4, 5).T, 0, 0),
     ("a sum is spread as a view", lambda x: x.sum(), 20 + 1, 0),
-    ("both gradients of a sum of two are passed on", lambda x: x + x, 3 * 20, 0),
+    ("both gradients of a sum of two are passed on", lambda x: x + x, 2 * 20, 0),
+    ("what is given twice is read once", lambda x: x * x, 2 * 20, 4 * 20),
+    ("a number in a part", lambda x: written(x, (slice(None), 0), 1.0), 2 * 20 + 5, 0),
+    (
+        "a row that is stretched",
+        lambda x: written(x, slice(1, 4), tt.ones(4)),
+        2 * 20 + 4 + 12,
+        0,
+    ),
+    ("in rows that are named", lambda x: written(x, tt.tensor([0, 0]), 1.0), 2 * 20 + 8 + 2 * 2, 0),
     ("rows that are picked", lambda x: x[tt.tensor([0, 0])], 2 * 8 + 2 * 2, 8 + 20),
     ("what is stretched is read once", lambda x: x + x[:1].expand(5, 4), 20 + 4 + 20, 20 + 4 + 24),
 ]

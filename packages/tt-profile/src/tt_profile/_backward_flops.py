@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 
 from tt_tensor import OpEvent
 
-from ._flops import FREE, MACS, Call, attended, flops_of
+from ._flops import FREE, MACS, Call, attended, flops_of, resampling
 
 Needs = tuple[bool, ...]
 
@@ -245,6 +245,10 @@ TOGETHER: Mapping[str, Callable[[Call, OpEvent], int]] = {
     "cumsum": lambda call, event: call.size * (call.out != ()),
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
+    "max_pool2d_gather": _of_output(1),  # its gradient is scattered
+    "max_pool2d_scatter": _of_output(0),  # its gradient is gathered
+    "interpolate": lambda call, event: call.size * resampling(call)[1],
+    "interpolate_back": lambda call, event: math.prod(call.shapes[0]) * resampling(call)[0],
     "sum": _of_output(0),
     "mean": _of_output(1),
 }

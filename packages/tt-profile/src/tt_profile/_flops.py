@@ -8,6 +8,8 @@ The convention:
 - a reduction or a loss costs its steps, listed in `READS`, for each element it reads;
 - any other op costs its steps for each element it returns: those in `STEPS`, or one. One step
   is one call of a function on one number, whatever the function: ``exp`` counts as ``add`` does.
+  So is a comparison, of which sorting n numbers takes log2(n) for each. What a zero point adds to
+  a number of few bits is not counted.
 """
 
 from __future__ import annotations
@@ -318,6 +320,34 @@ def _pool(call: Call) -> int:
     return call.size * int(height * width)
 
 
+def _pool_back(call: Call) -> int:
+    """For each gradient a step for each element of the window that it goes to."""
+    height, width = call.params["kernel_size"]
+    return math.prod(call.shapes[0]) * int(height * width)
+
+
+def resampling(call: Call) -> tuple[int, int]:
+    """Return the steps for a number that is made of several, and for one that goes back to them.
+
+    The first is a sum of products with weights, where there are any; of the second each product is
+    added to what others have brought.
+    """
+    taps = call.params["taps"]
+    products = sum(weights is not None for _, weights in taps)
+    return products + len(taps) - 1, products + len(taps)
+
+
+def _sort(call: Call) -> int:
+    """For each output as many comparisons as a number takes that is merged in."""
+    length = call.out[call.params["dim"]] if call.out else 1
+    return call.size * max(length - 1, 0).bit_length()
+
+
+def _topk(call: Call) -> int:
+    """Each element is compared, and those that are chosen are sorted."""
+    return math.prod(call.shapes[0]) + _sort(call)
+
+
 def _batch_norm(call: Call) -> int:
     """Sum; subtract, square, sum; subtract, multiply, add: the last three if moments are given."""
     return call.size * (3 if call.has(3) else 7)
@@ -363,6 +393,11 @@ BESIDE: Mapping[str, Callable[[Call], int]] = {
 FORMULAS: Mapping[str, Callable[[Call], int]] = {
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
+    "avg_pool2d_input": _pool_back,
+    "interpolate": lambda call: call.size * resampling(call)[0],
+    "interpolate_back": lambda call: math.prod(call.shapes[0]) * resampling(call)[1],
+    "argsort": _sort,
+    "argtopk": _topk,
     "batch_norm": _batch_norm,
     "scatter_add": lambda call: math.prod(call.shapes[2]),  # one for each that is added
 }
@@ -370,6 +405,7 @@ FORMULAS: Mapping[str, Callable[[Call], int]] = {
 READS: Mapping[str, int] = {
     **dict.fromkeys(("sum", "mean", "prod", "max", "min", "any", "all"), 1),
     **dict.fromkeys(("argmax", "argmin", "cumsum"), 1),
+    "max_pool2d_scatter": 1,  # added to the winners
     "norm": 2,  # square, sum
     "var": 4,  # sum, subtract, square, sum
     "std": 4,
@@ -390,6 +426,9 @@ STEPS: Mapping[str, int] = {
     "log_softmax": 5,  # maximum, subtract, exp, sum, subtract
     "sigmoid": 3,  # exp, add, divide
     "silu": 4,  # sigmoid, multiply
+    "leaky_relu": 2,  # scale, maximum
+    "elu": 5,  # minimum, expm1, scale, maximum, add
+    "softplus": 8,  # scale, absolute, exp, log1p, maximum, add, divide, choose
     "gelu": 5,  # scale, erf, add, multiply, halve
     "rsqrt": 2,  # square root, divide
     "quantize": 3,  # multiply, round, clip
@@ -406,6 +445,6 @@ FREE = frozenset(
     {
         *("reshape", "view", "permute", "expand", "concat", "stack", "pad", "flip", "roll", "tile"),
         *("getitem", "setitem", "unindex", "gather", "take", "index_select", "embedding"),
-        *("one_hot", "tril", "triu", "clone", "cast", "where", "batch_first"),
+        *("one_hot", "tril", "triu", "clone", "cast", "where", "batch_first", "max_pool2d_gather"),
     }
 )

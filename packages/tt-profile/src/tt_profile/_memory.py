@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import tracemalloc
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,10 @@ def memory(function: Callable[[], object]) -> Memory:
     resident size is what the system sees: whole pages, libraries and what was freed but not given
     back too.
 
+    Both peaks are the process's, so what other threads allocate meanwhile counts too. A call that
+    measures memory itself, as `profile` and `scaling` do, can be measured; but the peak of a
+    `tracemalloc` that you started yourself begins anew with each call.
+
     Args:
         function: What to measure, without arguments. It is called once; what it returns is
             released before ``held`` and ``resident_after`` are read.
@@ -54,23 +59,22 @@ def memory(function: Callable[[], object]) -> Memory:
     """
     gc.collect()
     resident_before = resident_memory()
-    resettable = _reset_resident_peak()
     already_tracing = tracemalloc.is_tracing()
     if not already_tracing:
         tracemalloc.start()
     try:
-        tracemalloc.reset_peak()
-        before, _ = tracemalloc.get_traced_memory()
-        function()
-        after, peak = tracemalloc.get_traced_memory()
+        with _peaks_anew() as peaks:
+            before, _ = tracemalloc.get_traced_memory()
+            function()
+            after, _ = tracemalloc.get_traced_memory()
     finally:
         if not already_tracing:
             tracemalloc.stop()
     return Memory(
-        peak=max(0, peak - before),
+        peak=max(0, peaks.traced - before),
         held=after - before,
         resident_before=resident_before,
-        resident_peak=_status("VmHWM") if resettable else None,
+        resident_peak=peaks.resident,
         resident_after=resident_memory(),
     )
 
@@ -106,6 +110,43 @@ def resident_memory() -> int | None:
         True
     """
     return _status("VmRSS")
+
+
+@dataclass(slots=True)
+class _Peaks:
+    """The most there was at once, so far; the resident size only where its peak can be reset."""
+
+    traced: int = 0
+    resident: int | None = None
+
+    def note(self) -> None:
+        """Take note of the process's peaks as they are now."""
+        self.traced = max(self.traced, tracemalloc.get_traced_memory()[1])
+        if self.resident is not None:
+            self.resident = max(self.resident, _status("VmHWM") or 0)
+
+
+_running: ContextVar[tuple[_Peaks, ...]] = ContextVar("_running", default=())
+
+
+@contextmanager
+def _peaks_anew() -> Iterator[_Peaks]:
+    """Reset the process's peaks, after the calls around this one have taken note of them.
+
+    Yields:
+        What the peaks are, once the block has ended.
+    """
+    around = _running.get()
+    for each in around:
+        each.note()
+    tracemalloc.reset_peak()
+    peaks = _Peaks(resident=0 if _reset_resident_peak() else None)
+    token = _running.set((*around, peaks))
+    try:
+        yield peaks
+        peaks.note()
+    finally:
+        _running.reset(token)
 
 
 def _status(field: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class Scaling(Report):
 
 
 def scaling(
-    make: Callable[[int], Callable[[], object]], sizes: Sequence[int], *, repeats: int = 5
+    make: Callable[[int], Callable[[], object]], sizes: Iterable[int], *, repeats: int = 5
 ) -> Scaling:
     """Measure time and memory of a call over several sizes.
 
@@ -88,6 +88,7 @@ def scaling(
         >>> round(grown.memory_exponent, 1)
         2.0
     """
+    sizes = list(sizes)
     rows = []
     for size in _checked(sizes):
         call = make(size)

@@ -34,8 +34,12 @@ def forward_bytes_of(event: OpEvent) -> int:
     if out is None:
         return 0
     name, inputs = event.op.name, event.inputs
+    if name == "setitem":
+        index = event.params["index"]
+        whole = 0 if out is inputs[0] else inputs[0].nbytes + out.nbytes  # copied beforehand
+        return whole + _all_bytes((*inputs[1:], index)) + _picked(out, index)
     if name in FREE and any(np.may_share_memory(out, x) for x in inputs if _is_array(x)):
-        return 2 * _all_bytes(inputs[1:]) if name == "setitem" else 0
+        return 0
     if name in PICKS:
         table = inputs[1] if name == "embedding" else inputs[0]
         indices = (value for value in (*inputs, *event.params.values()) if value is not table)
@@ -93,7 +97,14 @@ def _is_array(value: object) -> bool:
 
 
 def _all_bytes(values: Iterable[object]) -> int:
-    return sum(map(_stored, arrays_in(values)))
+    """Bytes of the arrays among some values, each array once."""
+    return sum(map(_stored, {id(array): array for array in arrays_in(values)}.values()))
+
+
+def _picked(array: Array, index: Any) -> int:
+    """Bytes of the elements that an index names, without a copy of them."""
+    places = np.broadcast_to(np.False_, array.shape)[index]
+    return int(places.size * array.itemsize)
 
 
 def _stored(array: Array) -> int:

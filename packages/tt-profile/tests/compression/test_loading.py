@@ -11,7 +11,8 @@ import pytest
 import tt_autograd as tt
 import tt_nn as nn
 from tt_nn.models import MLP, CifarNet, LeNet5, ResNet
-from tt_profile.compression import load_compressed, low_rank, prune_channels
+from tt_profile.compression import load_compressed, low_rank, prune_channels, prune_heads
+from tt_profile.quantization import load_quantized, quantize
 
 pytestmark = pytest.mark.module_16
 
@@ -43,6 +44,16 @@ PASSES: dict[str, Callable[[nn.Module, tt.Tensor], nn.Module]] = {
     "rank": lambda model, x: low_rank(model, rank=2),
     "channels, then rank": lambda model, x: low_rank(pruned(model, x), rank=2),
     "rank, then channels": lambda model, x: pruned(low_rank(model, rank=2), x),
+    "int8": lambda model, x: quantize(model),
+    "int4": lambda model, x: quantize(model, "int4"),
+    "channels, then int8": lambda model, x: quantize(pruned(model, x)),
+    "channels, then int8 inputs": lambda model, x: quantize(
+        pruned(model, x), activations=True, calibration=[x]
+    ),
+    "channels, rank, then int8": lambda model, x: quantize(
+        low_rank(pruned(model, x), rank=2), symmetric=False, per_channel=False
+    ),
+    "rank, then int4": lambda model, x: quantize(low_rank(model, rank=2), "int4"),
 }
 
 
@@ -60,6 +71,36 @@ def test_it_comes_back(name: str, way: str, tmp_path: Path) -> None:
         assert model(x).shape == back(x).shape
     assert repr(back) == repr(smaller)
     assert type(back) is type(smaller)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 2])
+def test_fewer_heads_in_few_bits_come_back(kv_heads: int | None) -> None:
+    def make() -> nn.Module:
+        return nn.MultiheadAttention(16, 4, num_kv_heads=kv_heads, batch_first=True).eval()
+
+    x = tt.randn(3, 5, 16)
+    smaller = quantize(prune_heads(make(), x, x, x, amount=0.5))
+    back = load_compressed(make(), smaller.state_dict())
+    assert repr(back) == repr(smaller)
+    with tt.no_grad():
+        np.testing.assert_array_equal(back(x, x, x)[0].numpy(), smaller(x, x, x)[0].numpy())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_int4_of_a_pruned_model_is_refused(bias: bool) -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 8, bias), nn.ReLU(), nn.Linear(8, 2, bias))
+
+    state = quantize(prune_channels(make(), tt.rand(16, 4)), "int4").state_dict()
+    with pytest.raises(ValueError, match="load_compressed: int4 does not tell how many inputs"):
+        load_compressed(make(), state)
+
+
+def test_load_quantized_says_who_reads_what_was_pruned() -> None:
+    model = MLP(4, 8, 2)
+    state = quantize(prune_channels(model, tt.rand(16, 4))).state_dict()
+    with pytest.raises(ValueError, match="pruned too, load_compressed finds the sizes"):
+        load_quantized(model, state)
 
 
 def test_what_is_of_another_model_is_refused() -> None:

@@ -12,6 +12,7 @@ import tt_nn as nn
 from tt_nn.models import GPT, CifarNet, GPTConfig, LeNet5
 from tt_profile import count_parameters
 from tt_profile.compression import factorize, low_rank
+from tt_profile.quantization import quantize
 
 pytestmark = pytest.mark.module_16
 
@@ -165,6 +166,14 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "name": (
         lambda: low_rank(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), rank=1, names=["1"]),
         "'1' is no layer that can be replaced; these are: 0",
+    ),
+    "nothing": (
+        lambda: low_rank(nn.Sequential(nn.ReLU()), rank=1),
+        "low_rank: Sequential has no layer that can be replaced",
+    ),
+    "quantized": (
+        lambda: low_rank(quantize(nn.Sequential(nn.Linear(8, 8))), rank=1),
+        "unless quantized: factorise first",
     ),
 }
 

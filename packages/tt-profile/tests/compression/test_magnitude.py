@@ -23,6 +23,7 @@ from tt_profile.compression import (
     prune_channels,
     sparsity,
 )
+from tt_profile.quantization import quantize
 
 pytestmark = pytest.mark.module_16
 
@@ -146,6 +147,19 @@ ERRORS: dict[str, tuple[Callable[[nn.Module], object], str]] = {
         "scope 'global' or 'layer', got 'local'",
     ),
     "name": (lambda m: magnitude_masks(m, 0.5, names=["1.wait"]), "no parameter '1.wait'; there"),
+    "nothing": (
+        lambda m: magnitude_masks(nn.BatchNorm1d(2), 0.5),
+        "magnitude_masks: BatchNorm1d has no weights to prune",
+    ),
+    "quantized": (
+        lambda m: magnitude_masks(quantize(m), 0.5),
+        "unless they are quantized: prune first",
+    ),
+    "gradually, quantized": (lambda m: GradualPruning(quantize(m), 0.5, 3), "no weights to prune"),
+    "a ticket, quantized": (
+        lambda m: find_ticket(quantize(m), lambda _: None, sparsity=0.5),
+        "no weights to prune",
+    ),
     "mask of no parameter": (lambda m: Masks(m, {"x": np.ones(3, bool)}), "no parameter 'x'"),
     "mask of another shape": (
         lambda m: Masks(m, {"0.weight": np.ones((3, 3), bool)}),

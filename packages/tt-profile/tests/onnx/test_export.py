@@ -224,6 +224,26 @@ def test_a_model_that_no_graph_can_say_is_refused(name: str, tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["model.onnx"]
 
 
+SIGNS: dict[str, tuple[Callable[[tt.Tensor], Any], str]] = {
+    "another way": (
+        lambda x: x if x.sum().item() > 0 else -x,
+        "runs 1 ops, and 2 for other inputs: what it computes depends on its input",
+    ),
+    "another number": (
+        lambda x: x * (1.0 if x.sum().item() > 0 else -1.0),
+        r"op 'mul' .* is given 1\.0, and -1\.0 for other inputs",
+    ),
+}
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_choice_by_the_sign_is_refused(name: str, dynamic: bool, tmp_path: Path) -> None:
+    function, says = SIGNS[name]
+    with pytest.raises(ExportError, match=says):
+        export(Formula(function), X.abs(), tmp_path / "model.onnx", dynamic)
+
+
 def test_generation_with_a_cache_is_refused(tmp_path: Path) -> None:
     model = GPT(GPTConfig(11, 8, 1, 2, 16))
     cached = Formula(lambda tokens: model(tokens, model.new_cache()))
@@ -257,6 +277,38 @@ def test_a_folder_has_to_be_there(tmp_path: Path) -> None:
 def test_an_opset_is_one_of_those_there_are(opset: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"export: expected an opset from 20 to .*got {opset}"):
         export(nn.ReLU(), X, tmp_path / "model.onnx", opset=opset)
+
+
+def positive(x: tt.Tensor) -> tt.Tensor:
+    if (x < 0).any():
+        raise ValueError("expected no negative numbers")
+    return x * 2
+
+
+NOT_FOR_ALL: dict[str, tuple[Callable[..., Any], Any]] = {
+    "a logarithm": (lambda x: x.log(), X.abs() + 1),
+    "refused by the model": (positive, X.abs()),
+    "places in a table": (
+        lambda x: nn.functional.embedding(x.to("int64"), tt.arange(8.0).reshape(4, 2)),
+        X.abs(),
+    ),
+    "a mask to be added": (
+        lambda x, mask: x * 2 if (mask == float("-inf")).any() else x,
+        (X, tt.where(X > 0, 0.0, float("-inf"))),
+    ),
+    "places and numbers": (
+        lambda tokens, x: nn.functional.embedding(tokens, tt.arange(8.0).reshape(4, 2)) * x[:, :2],
+        (tt.tensor([0, 3, 1]), X),
+    ),
+}
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("name", NOT_FOR_ALL)
+def test_a_model_need_not_be_made_for_all_numbers(name: str, dynamic: bool, tmp_path: Path) -> None:
+    function, inputs = NOT_FOR_ALL[name]
+    export(Formula(function), inputs, tmp_path / "model.onnx", dynamic)
+    assert check(tmp_path / "model.onnx", Formula(function), inputs) < 1e-5
 
 
 # What is in the file

@@ -65,6 +65,13 @@ ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "quantized already",
     ),
+    "folded afterwards": (
+        lambda: nn.fuse_bn_eval(
+            quantize(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval())
+        ),
+        ValueError,
+        "layer '0' to keep its weight; QuantizedConv2d .* fold before quantizing",
+    ),
     "exclude": (lambda: quantize(nn.Linear(2, 2), exclude=["x"]), ValueError, "no module 'x'"),
     "one name": (lambda: quantize(nn.Linear(2, 2), exclude="x"), TypeError, "list of names"),
     "a path": (

@@ -48,8 +48,8 @@ def fuse_conv_bn_eval(conv: C, bn: Normalisation) -> C:
         bn: The normalisation of its output.
 
     Raises:
-        ValueError: One of them is in training mode, the channels differ, or the normalisation
-            keeps no running statistics.
+        ValueError: One of them is in training mode, the channels differ, the normalisation keeps
+            no running statistics, or the convolution keeps no weight, as when it is quantized.
 
     Example:
         >>> import tt_autograd as tt
@@ -69,8 +69,8 @@ def fuse_linear_bn_eval(linear: Linear, bn: BatchNorm1d) -> Linear:
         bn: The normalisation of its output.
 
     Raises:
-        ValueError: One of them is in training mode, the sizes differ, or the normalisation keeps
-            no running statistics.
+        ValueError: One of them is in training mode, the sizes differ, the normalisation keeps no
+            running statistics, or the linear map keeps no weight, as when it is quantized.
 
     Example:
         >>> import tt_autograd as tt
@@ -95,7 +95,8 @@ def fuse_bn_eval(model: M, *inputs: object) -> M:
             each `Sequential` are taken.
 
     Raises:
-        ValueError: The model, or what is to be fused in it, is in training mode.
+        ValueError: The model, or what is to be fused in it, is in training mode; or a layer keeps
+            no weight, as in a quantized model: fold first, then quantize.
 
     Example:
         >>> import tt_nn as nn
@@ -110,13 +111,19 @@ def fuse_bn_eval(model: M, *inputs: object) -> M:
     names = {id(module): name for name, module in fused.named_modules()}
     for layer, bn in pairs:
         if uses[id(layer)] == uses[id(bn)] == 1:
-            _put(fused, names[id(layer)], _fuse("fuse_bn_eval", layer, bn))
+            name = names[id(layer)]
+            _put(fused, name, _fuse("fuse_bn_eval", layer, bn, f"layer {name!r}"))
             _put(fused, names[id(bn)], Identity().eval())
     return fused
 
 
-def _fuse(name: str, layer: M, bn: Normalisation) -> M:
+def _fuse(name: str, layer: M, bn: Normalisation, place: str = "the layer") -> M:
     _check_mode(name, layer, bn)
+    if "weight" not in vars(layer):  # a property makes one of what is kept in its place
+        raise ValueError(
+            f"{name}: expected {place} to keep its weight; {type(layer).__name__} makes it of "
+            "other values; fold before quantizing"
+        )
     fused: Any = copy.deepcopy(layer)
     new, shift = _folded(name, layer, bn)
     for parameter, value in (("weight", new), ("bias", shift)):

@@ -1,4 +1,8 @@
-"""Loading what was pruned: layers take on the sizes of the weights they are given."""
+"""Loading what was pruned: layers take on the sizes of the weights that they are given.
+
+Those of weights as int8 are told by the integers. Int4 in groups tells how many rows there are, but
+not how many columns, since groups end in padding.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ import tt_autograd as tt
 import tt_tensor
 from tt_autograd import Tensor
 from tt_nn import Conv2d, Linear, Module, Parameter
+from tt_profile.quantization import load_quantized
+from tt_profile.quantization._layers import PREFIX
 
 from ._low_rank import pair_of_rank, replace
 from ._resizing import set_parameter, update_sizes
@@ -23,17 +29,19 @@ def load_compressed(model: M, state_dict: Mapping[str, tt_tensor.Tensor]) -> M:
     """Return a model with the sizes and values of one that pruning or `low_rank` made.
 
     A file holds a model's values, but not what it is made of. So make the model that was pruned,
-    and give it the file of what became of it.
+    and give it the file of what became of it. Where the smaller model was quantized as well, its
+    weights are of few bits again, as `load_quantized` makes them.
 
     Args:
-        model: The model as it was before it was pruned; it stays as it is.
+        model: The model as it was before it was pruned, not quantized; it stays as it is.
         state_dict: The values of the smaller one, by name, such as `tt_nn.load` reads.
 
     Returns:
         The smaller model.
 
     Raises:
-        ValueError: The state dict is not of such a model: names differ, or dimensions do.
+        ValueError: The state dict is not of such a model: names differ, or dimensions do; or its
+            weights are int4 and were pruned, whose sizes no file tells.
 
     Example:
         >>> import tt_autograd as tt
@@ -46,20 +54,40 @@ def load_compressed(model: M, state_dict: Mapping[str, tt_tensor.Tensor]) -> M:
     """
     smaller = copy.deepcopy(model)
     for name, layer in list(smaller.named_modules()):
-        first = state_dict.get(f"{name}.0.weight" if name else "0.weight")
+        first = _stored(state_dict, f"{name}.0" if name else "0", "weight")
         if isinstance(layer, Linear | Conv2d) and first is not None and first.ndim:
             both = pair_of_rank(layer, len(first), bias=isinstance(layer.bias, Parameter))
             smaller = replace(smaller, name, both)
+    packed = resized = False
     for name, module in smaller.named_modules():
-        start = f"{name}." if name else ""
         for key, tensor in list(vars(module).items()):
-            value = state_dict.get(start + key)
-            if isinstance(tensor, Tensor) and value is not None and value.ndim == tensor.ndim:
-                if value.shape != tensor.shape:
-                    _resize(module, key, tensor, value.shape)
+            value = _stored(state_dict, name, key) if isinstance(tensor, Tensor) else None
+            if value is None:
+                continue
+            if value.dtype == np.uint8 != tensor.dtype:
+                packed = True
+                resized |= value.shape[:1] != tensor.shape[:1]
+            elif value.ndim == tensor.ndim and value.shape != tensor.shape:
+                _resize(module, key, tensor, value.shape)
+                resized = True
+    if packed and resized:
+        raise ValueError(
+            "load_compressed: int4 does not tell how many inputs a pruned layer has; save the "
+            'pruned model before it is quantized, and call quantize(..., "int4") on what is loaded'
+        )
     smaller.apply(update_sizes)
+    if any(PREFIX in name for name in state_dict):
+        return load_quantized(smaller, state_dict)
     smaller.load_state_dict(state_dict)
     return smaller
+
+
+def _stored(
+    state_dict: Mapping[str, tt_tensor.Tensor], module: str, name: str
+) -> tt_tensor.Tensor | None:
+    """Return what stands in a state for a tensor of a module: its values, or their integers."""
+    start = f"{module}." if module else ""
+    return state_dict.get(start + name, state_dict.get(f"{start}{PREFIX}{name}.values"))
 
 
 def _resize(module: Module, name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:

@@ -96,8 +96,8 @@ def low_rank(
         The smaller model.
 
     Raises:
-        ValueError: Not one of ``rank`` and ``energy`` is given, it is out of range, or a name is
-            not that of a layer that can be replaced.
+        ValueError: Not one of ``rank`` and ``energy`` is given, it is out of range, a name is not
+            that of a layer that can be replaced, or no layer can, as in a quantized model.
 
     Example:
         >>> import tt_nn as nn
@@ -108,6 +108,11 @@ def low_rank(
     _check("low_rank", rank, energy)
     smaller = copy.deepcopy(model)
     layers = _replaceable(smaller)
+    if not layers:
+        raise ValueError(
+            f"low_rank: {type(model).__name__} has no layer that can be replaced; Linear and "
+            "Conv2d without groups can be, unless quantized: factorise first, then quantize"
+        )
     for name in layers if names is None else names:
         if name not in layers:
             raise ValueError(

@@ -144,7 +144,8 @@ def magnitude_masks(
 
     Raises:
         ValueError: ``amount`` is not from 0 to 1, or so small that weights of ``previous`` would
-            come back; a name is not one of the model's, or the scope is none of the two.
+            come back; a name is not one of the model's, the scope is none of the two, or there is
+            nothing to prune, as in a quantized model.
 
     Example:
         >>> import tt_autograd as tt
@@ -202,7 +203,13 @@ def _largest(values: NDArray[Any], pruned: int) -> Kept:
 
 def _chosen(model: Module, names: Collection[str] | None) -> Iterator[tuple[str, Parameter]]:
     if names is None:
-        yield from _prunable(model)
+        found = list(_prunable(model))
+        if not found:
+            raise ValueError(
+                f"magnitude_masks: {type(model).__name__} has no weights to prune; matrices and "
+                "filters can be, unless they are quantized: prune first, then quantize"
+            )
+        yield from found
         return
     parameters = dict(model.named_parameters())
     for name in names:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
+import numpy as np
+
 import tt_tensor
 from tt_nn import Module
 
@@ -16,9 +18,10 @@ from ._errors import ExportError, extra
 from ._run import difference, session
 from ._samples import BatchDim, Samples
 from ._sizes import FIRST, SECOND
-from ._trace import tensors_of, trace
+from ._trace import Trace, tensors_of, trace
 
 _OLDEST = 20  # the first with Gelu
+_SHRUNK = 0.75  # what numbers are multiplied with to be others
 _PROVED = (1, 5)  # batch sizes that the graph is run with, beside those that it was made from
 _TOLERANCE = 1e-3  # of the largest result: rounding stays far below, a wrong graph far above
 
@@ -39,10 +42,12 @@ def export(
     again afterwards: dropout does nothing, batch normalisation uses its running statistics.
     Weights have their names in the state dict; a shared one is stored once. All floats are float32.
 
-    With ``dynamic_batch`` the model runs with two batch sizes: sizes that differ between the two
-    follow the batch, and a model whose other numbers do is refused. Then the graph is run by
-    onnxruntime with two more batch sizes, and compared. All other sizes, such as the length of a
-    sequence, are those of the inputs.
+    The model runs again on other values and on numbers of the other sign, and is refused if other
+    ops run or other constants are met then; what shows for none of these values goes unseen. With
+    ``dynamic_batch`` it runs with two batch sizes: sizes that differ between the two follow the
+    batch, and a model whose other numbers do is refused. Then the graph is run by onnxruntime with
+    two more batch sizes, and compared. All other sizes, such as the length of a sequence, are those
+    of the inputs.
 
     Args:
         model: The model.
@@ -82,19 +87,38 @@ def export(
     if not target.parent.is_dir():
         raise FileNotFoundError(f"export: there is no folder {str(target.parent)!r}; make it first")
     samples = Samples(inputs, batch_dim if dynamic_batch else None)
+    sizes, others = (1, 1), [list(samples.arguments)]  # sizes that nothing follows
     if dynamic_batch:
-        first, second = samples.of_size(FIRST), samples.of_size(SECOND, other=True)
-        others = [samples.of_size(size) for size in _PROVED]
-    else:
-        first, second = samples.of_size(1), samples.of_size(1, other=True)
-        others = [list(samples.arguments)]
-    traces = trace(model, first), trace(model, second)
-    conversion = Conversion(model, *traces, _input_names(model, samples))
+        sizes, others = (FIRST, SECOND), [samples.of_size(size) for size in _PROVED]
+    first = trace(model, samples.of_size(sizes[0]))
+    second = trace(model, samples.of_size(sizes[1], factor=_SHRUNK))
+    names = _input_names(model, samples)
+    conversion = Conversion(model, first, second, names)
+    if samples.has_floats:
+        _compare_negated(model, first, samples.of_size(sizes[1], factor=-_SHRUNK), names)
     made = conversion.graph.model(
         conversion.inputs, conversion.outputs, opset, type(model).__name__
     ).SerializeToString()
     _prove(made, opset, model, others)
     _write(target, made)
+
+
+def _compare_negated(
+    model: Module, first: Trace, arguments: Sequence[object], names: Sequence[str]
+) -> None:
+    """Compare a trace with one for numbers of the other sign, which choices in Python look at.
+
+    Raises:
+        ExportError: Other ops run, or with other constants.
+    """
+    try:
+        with np.errstate(all="ignore"):  # a logarithm, for one, is not defined for all of them
+            negated = trace(model, arguments)
+    except ExportError:
+        raise
+    except Exception:  # the model is right to refuse numbers that it is not made for
+        return
+    Conversion(model, first, negated, names)
 
 
 def _input_names(model: Module, samples: Samples) -> list[str]:

@@ -84,19 +84,26 @@ class Samples:
             )
         return dims
 
-    def of_size(self, size: int, *, other: bool = False) -> list[object]:
+    @property
+    def has_floats(self) -> bool:
+        """Whether there are numbers among the tensors that have a sign."""
+        return any(array_of(tensor).dtype.kind == "f" for tensor in self.tensors)
+
+    def of_size(self, size: int, *, factor: float = 1.0) -> list[object]:
         """Return the arguments for another number of samples, which repeat those that there are.
 
         Args:
             size: How many.
-            other: Whether to change the values: numbers shrink, integers and bools are rolled, so
-                that what is computed of them outside of ops shows.
+            factor: What numbers are multiplied with, but for the infinities of masks. If it is not
+                1, integers and bools are rolled and samples turned round, so that what is computed
+                of them outside of ops shows.
         """
+        other = factor != 1
         made = {}
         for tensor, dim in zip(self.tensors, self.dims, strict=True):
             array = array_of(tensor)
             if other and array.dtype.kind == "f":
-                array = array * array.dtype.type(0.75)
+                array = np.where(np.isinf(array), array, array * array.dtype.type(factor))
             elif other and array.ndim:
                 array = np.roll(array, 1, axis=-1)
             if dim is not None:

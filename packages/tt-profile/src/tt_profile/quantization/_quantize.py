@@ -144,7 +144,8 @@ def load_quantized(model: M, state_dict: Mapping[str, tt_tensor.Tensor]) -> M:
     How weights are quantized is seen from the names, dtypes and shapes in the state.
 
     Args:
-        model: A model of the same kind and sizes, not quantized; it stays as it is.
+        model: A model of the same kind and sizes, not quantized; it stays as it is. What was
+            pruned or factorised before it was quantized is for `load_compressed`.
         state_dict: What `Module.state_dict` of the quantized model returned, or `tt_nn.load` read.
 
     Raises:

@@ -292,7 +292,7 @@ def weight_like(
     found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     raise ValueError(
         f"load_quantized: {start!r} holds no weight of shape {weight.shape}: {found}; "
-        f"values are {dtype}"
+        f"values are {dtype}; of a model that was pruned too, load_compressed finds the sizes"
     )
 
 
