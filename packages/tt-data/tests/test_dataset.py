@@ -94,6 +94,38 @@ def test_a_data_set_has_as_many_items_as_it_says(name: str) -> None:
             dataset[len(dataset)]
 
 
+BY_NUMBER: dict[str, Callable[[], Dataset[Any]]] = {
+    "subset": lambda: Subset(pairs(5), [3]),
+    "concatenation": lambda: ConcatDataset([pairs(1), pairs(4)]),
+}
+
+
+@pytest.mark.parametrize("name", BY_NUMBER)
+@pytest.mark.parametrize("zero", [0, np.int64(0), np.array(0), tt.tensor(0)], ids=repr)
+def test_an_item_has_a_number_of_any_type(name: str, zero: Any) -> None:
+    dataset = BY_NUMBER[name]()
+    assert equal(dataset[zero], dataset[-len(dataset)])
+
+
+@pytest.mark.parametrize("name", BY_NUMBER)
+@pytest.mark.parametrize(
+    "index",
+    [slice(0, 1), slice(0, 3), [0], [0, 1], np.array([0, 1]), (0, 0), True, np.False_, None, 1.0],
+    ids=repr,
+)
+def test_what_is_not_the_number_of_one_item(name: str, index: Any) -> None:
+    message = f"expected the number of one item, got {type(index).__name__}; gather takes"
+    with pytest.raises(TypeError, match=message):
+        BY_NUMBER[name]()[index]
+
+
+@pytest.mark.parametrize("index", [slice(1, 4), [2, 0], np.array([2, -1]), slice(None, None, 2)])
+def test_items_of_tensors_are_taken_as_those_of_arrays(index: Any) -> None:
+    first, second = pairs(6)[index]
+    assert first.tolist() == np.arange(6)[index].tolist()
+    assert second.tolist() == pairs(6).tensors[1].numpy()[index].tolist()
+
+
 def test_tensors_are_not_copied() -> None:
     array = np.zeros((4, 2), np.float32)
     data = TensorDataset(array)

@@ -198,7 +198,7 @@ def test_a_sampler_of_parts_does_what_split_does() -> None:
     ]
     whole = DataLoader(ARRAYS, 5, True, transform=AUGMENT, generator=tt.Generator(1))
     assert epochs(parts) == epochs([whole])
-    with pytest.raises(ValueError, match="gives a part of its batches already"):
+    with pytest.raises(ValueError, match=r"already; split the one of whole batches .*Trainer"):
         parts[0].split(2, 0)
 
 
@@ -316,6 +316,27 @@ def test_bad_ranks(num_replicas: int, rank: int, error: type[Exception], message
         DistributedSampler([[1]], num_replicas, rank)
     with pytest.raises(error, match=f"split: expected .*{message}"):
         DataLoader(ARRAYS, 4).split(num_replicas, rank)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (ARRAYS, "TensorDataset"),
+        (Images(), "Images"),
+        (Stream(), "Stream"),
+        (RandomSampler(ARRAYS), "RandomSampler"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_torch_is_given_is_refused(given: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"whole batches, got {kind}; give .*as its batch_sampler"):
+        DistributedSampler(given, num_replicas=2, rank=0)
+
+
+def test_a_sampler_of_parts_is_no_sampler_of_items() -> None:
+    sampler: Any = DistributedSampler(BatchSampler(RandomSampler(ARRAYS), 5), 2, 0)
+    with pytest.raises(TypeError, match="gives batches; give it as batch_sampler"):
+        DataLoader(ARRAYS, 4, sampler=sampler)
 
 
 def test_what_has_no_length_and_what_is_a_part_already() -> None:

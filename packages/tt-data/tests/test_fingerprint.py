@@ -1,6 +1,6 @@
 """A loader's fingerprint tells in what two loaders differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,24 @@ import numpy as np
 import pytest
 
 import tt_tensor as tt
-from loader_table import ARRAYS, AUGMENT, IMAGES, LABELS, Images, Loader, Stream, stacked
+from loader_table import (
+    ARRAYS,
+    AUGMENT,
+    IMAGES,
+    LABELS,
+    LOADERS,
+    Images,
+    Loader,
+    Stream,
+    stacked,
+)
 from tt_data import (
     Compose,
     ConcatDataset,
     DataError,
     DataLoader,
+    Dataset,
+    IterableDataset,
     OneHot,
     Subset,
     TensorDataset,
@@ -47,6 +59,58 @@ def changed(index: int) -> TensorDataset:
 def read_on(loader: Loader) -> Loader:
     next(iter(loader))
     return loader
+
+
+class Made(Dataset[int]):
+    """Items that code makes, of which one may be another."""
+
+    def __init__(self, other: int = -1) -> None:
+        self.other = other
+
+    def __len__(self) -> int:
+        return 23
+
+    def __getitem__(self, index: int, /) -> int:
+        return index + (index == self.other)
+
+
+class Counted(IterableDataset[int]):
+    """A stream that is another each time."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        self.start += 1
+        return iter(range(self.start, 9))
+
+
+class Drawn(Made):
+    """Items from a source of their own, each other than the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random = np.random.default_rng()
+
+    def __getitem__(self, index: int, /) -> int:
+        return int(self.random.integers(1 << 60))
+
+
+class Broken(Made):
+    """Items that cannot be read."""
+
+    def __getitem__(self, index: int, /) -> int:
+        raise OSError("no such file")
+
+
+class Once(Counted):
+    """A stream that can be read but once."""
+
+    def __init__(self) -> None:
+        self.numbers = iter(range(9))
+
+    def __iter__(self) -> Iterator[int]:
+        return self.numbers
 
 
 ORDER = {"shuffle": False}
@@ -119,7 +183,41 @@ def weighted(weights: list[float], seed: int) -> Loader:
             {"batch_size", "batches"},
         ),
         (lambda: twin(data=IMAGES), lambda: twin(data=IMAGES[::-1]), {"dataset.values.checksum"}),
-        (lambda: twin(data=Images()), lambda: twin(data=[1] * 23), {"dataset"}),
+        (
+            lambda: twin(data=Images()),
+            lambda: twin(data=[1] * 23),
+            {"dataset", "dataset.items.checksum"},
+        ),
+        *(
+            (lambda: twin(data=Made()), lambda i=i: twin(data=Made(i)), {"dataset.items.checksum"})
+            for i in (0, 11, 22)
+        ),
+        (
+            lambda: twin(data=Subset(Made(), [1, 2])),
+            lambda: twin(data=Subset(Made(0), [1, 2])),
+            {"dataset.dataset.items.checksum"},
+        ),
+        (
+            lambda: DataLoader(Counted(0), 4),
+            lambda: DataLoader(Counted(1), 4),
+            {"dataset.items.checksum"},
+        ),
+        *(
+            (
+                lambda: twin(data=[(np.ones(2), "a")] * 3),
+                lambda item=item: twin(data=[item] * 3),
+                {"dataset.items.checksum"},
+            )
+            for item in [
+                (np.ones(2, np.float32), "a"),
+                (np.ones((1, 2)), "a"),
+                (tt.ones(2), "b"),
+                [np.ones(2), "a", "a"],
+                {"x": np.ones(2), "name": "a"},
+                (np.array([1.0, None]), "a"),
+                (None, object()),
+            ]
+        ),
         (
             lambda: DataLoader(Stream(), 4, generator=tt.Generator(1)),
             lambda: DataLoader(Stream(), 4, generator=tt.Generator(2)),
@@ -134,16 +232,35 @@ def test_a_fingerprint_knows_every_kind_of_data(
     assert {name for name in one | other if one.get(name) != other.get(name)} == names
 
 
-def test_a_fingerprint_reads_no_item_and_draws_nothing() -> None:
-    class Untouched(Images):
-        def __getitem__(self, index: int, /) -> tuple[tt.Tensor, int]:
-            raise AssertionError("an item was read")
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(Drawn, "drawn anew"), (Broken, "OSError"), (Once, "not read"), (list, "00000000")],
+)
+def test_items_that_cannot_be_compared_are_not(make: Callable[[], Any], told: str) -> None:
+    lines = [fingerprint(DataLoader(make(), 4)) for _ in range(2)]
+    assert lines[0] == lines[1]
+    if make is not list:
+        assert lines[0]["dataset.items.checksum"] == told
 
-    generator = tt.Generator(1)
-    before = generator.get_state(), tt.default_generator().get_state()
-    lines = fingerprint(DataLoader(Untouched(), 4, True, generator=generator))
-    assert (lines["dataset"], lines["dataset.length"]) == ("Untouched", "23")
-    assert (generator.get_state(), tt.default_generator().get_state()) == before
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_fingerprint_changes_nothing(name: str) -> None:
+    expected = [repr(list(LOADERS[name](1)))]
+    loader = LOADERS[name](1)
+    before = tt.default_generator().get_state()
+    assert loader.fingerprint() == loader.fingerprint() == LOADERS[name](1).fingerprint()
+    assert tt.default_generator().get_state() == before
+    assert [repr(list(loader))] == expected
+
+
+def test_what_a_data_set_counts_and_draws_from_is_put_back() -> None:
+    drawn, counted = Drawn(), Counted(0)
+    random, before = drawn.random, drawn.random.bit_generator.state
+    DataLoader(drawn, 4).fingerprint()
+    DataLoader(counted, 4).fingerprint()
+    assert drawn.random is random
+    assert random.bit_generator.state == before
+    assert counted.start == 0
 
 
 def test_the_default_generator_counts_only_where_it_is_used() -> None:

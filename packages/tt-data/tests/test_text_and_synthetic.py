@@ -44,6 +44,12 @@ def test_encoding(plays: TinyShakespeare) -> None:
         plays.encode("Spaß")
 
 
+@pytest.mark.parametrize("wrong", [-1, 65, 99])
+def test_a_number_of_no_character(plays: TinyShakespeare, wrong: int) -> None:
+    with pytest.raises(ValueError, match=f"from 0 to 64, got {wrong} at position 1"):
+        plays.decode(tt.tensor([0, wrong]))
+
+
 @pytest.mark.parametrize("size", [0, 111_540])
 def test_a_block_that_does_not_fit(size: int) -> None:
     with pytest.raises(ValueError, match=f"block_size from 1 to 111539, got {size}"):

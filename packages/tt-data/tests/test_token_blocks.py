@@ -81,6 +81,19 @@ def test_blocks_are_the_tokens_and_the_tokens_one_further(
         blocks[len(blocks)]
 
 
+@pytest.mark.parametrize(
+    "index",
+    [slice(0, 3), [0, 1], np.array([0, 1]), tt.tensor([0, 1]), (0, 0), True, None],
+    ids=repr,
+)
+def test_an_item_is_one_block(blocks: TokenBlocks, index: Any) -> None:
+    message = f"expected the number of one item, got {type(index).__name__}; gather takes"
+    with pytest.raises(TypeError, match=message):
+        blocks[index]
+    for number in (7, np.int8(7), np.array(7), tt.tensor(7), -89):
+        assert blocks[anything(number)][0].tolist() == [7, 8, 9, 10]
+
+
 def test_blocks_that_do_not_overlap_predict_each_token_once(blocks: TokenBlocks) -> None:
     apart = TokenBlocks(blocks.tokens, 3, stride=3)
     assert [i for _, targets in apart for i in targets.tolist()] == list(range(1, 100))
@@ -215,8 +228,14 @@ def test_what_are_no_ids(tokens: object) -> None:
 
 def test_an_empty_file_has_no_block(path: Path) -> None:
     write_tokens(path, [], 10)
-    with pytest.raises(ValueError, match="for 0 tokens"):
+    with pytest.raises(ValueError, match=r"expected at least 2 tokens, .*, got 0"):
         TokenBlocks(path, 1)
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+def test_a_text_that_is_too_short(text: str) -> None:
+    with pytest.raises(ValueError, match=f"TextDataset: expected at least 2 .*, got {len(text)}"):
+        TextDataset(text, CharTokenizer("ab"), 1)
 
 
 def test_a_file_larger_than_memory(path: Path) -> None:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -142,6 +143,12 @@ def test_what_is_no_text(name: str, text: object) -> None:
         made(name).encode(anything(text))
 
 
+@every
+def test_a_text_is_no_batch(name: str) -> None:
+    with pytest.raises(TypeError, match="expected several texts, got a str; encode takes one text"):
+        made(name).encode_batch("be")
+
+
 # Characters
 
 
@@ -268,6 +275,16 @@ def test_any_bytes_come_back(name: str, data: bytes) -> None:
     ids = tokenizer.encode_bytes(data)
     assert tokenizer.decode_bytes(ids) == data
     assert tokenizer.decode(ids) == data.decode(errors="replace")
+    views = (bytearray(data), memoryview(data), memoryview(data[::-1])[::-1])
+    for same in (*views, array("B", data), np.frombuffer(data, np.uint8)):
+        assert tokenizer.encode_bytes(anything(same)) == ids
+
+
+@pytest.mark.parametrize("wrong", ["text", 5, [97, 98], None])
+def test_what_are_no_bytes(wrong: object) -> None:
+    message = f"expected bytes, got {type(wrong).__name__}; encode takes text"
+    with pytest.raises(TypeError, match=message):
+        bpe("BPE").encode_bytes(anything(wrong))
 
 
 @every_lossless
@@ -449,6 +466,16 @@ def test_runs_do_not_make_endless_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
     assert max(map(len, tokens)) == 256
     assert sum(map(len, tokens)) <= 256 + 1000
     assert tokenizer.decode(tokenizer.encode(run)) == run
+
+
+def test_a_long_piece_is_learned_from_without_quadratic_time() -> None:
+    # 60,000 letters without a space: with all of them visited at each merge it takes a minute.
+    letters = np.random.default_rng(0).integers(ord("a"), ord("z") + 1, 60_000, np.uint8)
+    text = letters.tobytes().decode()
+    tokenizer = ByteBPETokenizer.train(text, 256 + 3000)
+    assert tokenizer.vocab_size == 256 + 3000
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.merges[:3] == learned([text], 3, 2)
 
 
 def test_a_long_piece_is_encoded_without_quadratic_time() -> None:

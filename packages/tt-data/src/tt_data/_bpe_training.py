@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 Pair = tuple[int, int]
@@ -16,11 +16,57 @@ TO_IDS = bytes.maketrans(BYTES, bytes(range(256)))
 
 MOST_TOKEN_BYTES = 1 << 24  # of all tokens together, which merges could double each time
 
+END, GONE = -1, -2  # in place of a token: behind the last one of a word, and where none is left
+
+
+class Chain:
+    """The tokens of words one after the other, in which neighbours know each other's places.
+
+    Attributes:
+        ids: The token at each place, at first those of bytes; `END` behind each word.
+    """
+
+    def __init__(self, words: Iterable[bytes]) -> None:
+        self.ids = [i for word in words for i in (*word.translate(TO_IDS), END)]
+        self._before = list(range(-1, len(self.ids) - 1))  # -1 is the last place, an END too
+        self._after = list(range(1, len(self.ids) + 1))
+
+    def merge(
+        self, pair: Pair, token: int, places: Iterable[int]
+    ) -> Iterator[tuple[Pair, int, int]]:
+        """Put a token in the place of a pair, at those of some places where the pair still is.
+
+        Args:
+            pair: The pair.
+            token: The token.
+            places: The places of the left one of the pair, in ascending order: of pairs that
+                overlap the first is merged.
+
+        Yields:
+            What changes: another pair, the place of its left one, and -1 or 1, by which there are
+            more of it.
+        """
+        ids, before, after = self.ids, self._before, self._after
+        left, right = pair
+        for i in places:
+            j = after[i]
+            if ids[i] != left or ids[j] != right:
+                continue
+            h, k = before[i], after[j]
+            ids[i], ids[j] = token, GONE
+            after[i], before[k] = k, i
+            if ids[h] != END:
+                yield (ids[h], left), h, -1
+                yield (ids[h], token), h, 1
+            if ids[k] != END:
+                yield (right, ids[k]), j, -1
+                yield (token, ids[k]), i, 1
+
 
 def learn_merges(words: Mapping[bytes, int], most: int, min_frequency: int) -> list[Pair]:
     """Learn which pairs of tokens to merge, the most frequent first.
 
-    The counts of all pairs are kept up to date: a merge visits only the words that have the pair.
+    The counts of all pairs are kept up to date: a merge visits only the places that have the pair.
     A heap holds the pairs by count. Counts that fell since a pair was put there are corrected when
     it comes to the top; pairs that a merge makes are put there at once.
 
@@ -33,14 +79,15 @@ def learn_merges(words: Mapping[bytes, int], most: int, min_frequency: int) -> l
         The pairs of ids. The n-th, from 0, makes the token with the id 256 + n. Of pairs that are
         equally frequent the one with the lower ids comes first.
     """
-    spelled = [list(word.translate(TO_IDS)) for word in words]  # the ids of each word's tokens
-    frequency = list(words.values())
+    chain = Chain(words)
+    frequency = [count for word, count in words.items() for _ in range(len(word) + 1)]
     counts = Counter[Pair]()
-    places = defaultdict[Pair, set[int]](set)  # the words that have, or once had, a pair
-    for i, ids in enumerate(spelled):
-        for pair in pairwise(ids):
+    # Where a pair is, or once was; ascending, since a pair is made by one merge, from the left on.
+    places = defaultdict[Pair, list[int]](list)
+    for i, pair in enumerate(pairwise(chain.ids)):
+        if pair[0] != END != pair[1]:
             counts[pair] += frequency[i]
-            places[pair].add(i)
+            places[pair].append(i)
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
 
@@ -62,38 +109,12 @@ def learn_merges(words: Mapping[bytes, int], most: int, min_frequency: int) -> l
         lengths.append(length)
         room -= length
         made = set[Pair]()
-        for i in places.pop(pair):
-            spelled[i], changes = merged(spelled[i], pair, token)
-            for other, change in changes:
-                counts[other] += change * frequency[i]
-                if change > 0:
-                    places[other].add(i)
-                    made.add(other)
+        for other, i, change in chain.merge(pair, token, places.pop(pair)):
+            counts[other] += change * frequency[i]
+            if change > 0:
+                places[other].append(i)
+                made.add(other)
         del counts[pair]
         for other in made:
             heapq.heappush(heap, (-counts[other], other))
     return merges
-
-
-def merged(ids: list[int], pair: Pair, token: int) -> tuple[list[int], list[tuple[Pair, int]]]:
-    """Put a token in the place of each occurrence of a pair in a word, from the left on.
-
-    Returns:
-        The new ids, and what changes in the counts of other pairs: -1 or 1 for one.
-    """
-    left, right = pair
-    result: list[int] = []
-    changes: list[tuple[Pair, int]] = []
-    i, last = 0, len(ids) - 1
-    while i <= last:
-        if ids[i] != left or i == last or ids[i + 1] != right:
-            result.append(ids[i])
-            i += 1
-            continue
-        if result:
-            changes += [((result[-1], left), -1), ((result[-1], token), 1)]
-        if i + 2 <= last:
-            changes += [((right, ids[i + 2]), -1), ((token, ids[i + 2]), 1)]
-        result.append(token)
-        i += 2
-    return result, changes

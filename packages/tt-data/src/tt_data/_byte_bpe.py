@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 from typing import Any, Literal, Self
 
 from ._bpe_training import BYTES, MOST_TOKEN_BYTES, TO_IDS, Pair, learn_merges
-from ._tokenizer import MOST_TOKENS, Ids, Tokenizer, as_ids, as_texts, check_text
+from ._tokenizer import MOST_TOKENS, Ids, Tokenizer, as_ids, as_texts, check_text, several
 
 # GPT-2's way to cut text into pieces that no token goes beyond: endings after an apostrophe, runs
 # of letters, of digits, of other marks, each with a space before it, and other white space. `re`
@@ -199,12 +199,29 @@ class ByteBPETokenizer(Tokenizer):
     def encode_batch(
         self, texts: Iterable[str], *, allowed_special: AllowedSpecial = ()
     ) -> list[list[int]]:
-        """Return the ids of each text, as `encode` does."""
-        return [self.encode(text, allowed_special=allowed_special) for text in texts]
+        """Return the ids of each text, as `encode` does.
 
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Return the ids of tokens for any bytes; of UTF-8 those that its text has."""
-        return self._encode_ordinary(data.decode(errors="surrogateescape"))
+        Raises:
+            TypeError: It is a single text.
+        """
+        return [self.encode(text, allowed_special=allowed_special) for text in several(texts)]
+
+    def encode_bytes(self, data: bytes | bytearray | memoryview) -> list[int]:
+        """Return the ids of tokens for any bytes; of UTF-8 those that its text has.
+
+        Args:
+            data: Bytes, or any object that gives its memory away, such as an array.
+
+        Raises:
+            TypeError: It is neither, such as text.
+        """
+        try:
+            given = bytes(memoryview(data))
+        except TypeError:
+            raise TypeError(
+                f"encode_bytes: expected bytes, got {type(data).__name__}; encode takes text"
+            ) from None
+        return self._encode_ordinary(given.decode(errors="surrogateescape"))
 
     def decode(
         self, ids: Ids, *, skip_special_tokens: bool = False, errors: str = "replace"

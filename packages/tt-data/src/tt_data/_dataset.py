@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -162,7 +163,7 @@ class Subset(Dataset[T_co]):
         return len(self.indices)
 
     def __getitem__(self, index: int, /) -> T_co:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[as_number(index)])]
 
     def gather(self, indices: Indices) -> T_co:
         """Return the items of some numbers as one batch, gathered by the other data set."""
@@ -196,7 +197,7 @@ class ConcatDataset(Dataset[T_co]):
         return int(self._ends[-1])
 
     def __getitem__(self, index: int, /) -> T_co:
-        (i,) = _checked([index], len(self)).tolist()
+        (i,) = _checked([as_number(index)], len(self)).tolist()
         part = int(np.searchsorted(self._ends, i, side="right"))
         return self.datasets[part][i - int(self._starts[part])]
 
@@ -277,6 +278,23 @@ def random_split(
     order = (generator or default_generator()).numpy.permutation(total)
     ends = np.cumsum(sizes).tolist()
     return [Subset(dataset, order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+
+def as_number(index: object) -> int:
+    """Return the number of one item as an int.
+
+    Raises:
+        TypeError: It is something else, such as a slice, several numbers or a bool.
+    """
+    try:
+        if not isinstance(index, bool):
+            return operator.index(index)  # type: ignore[arg-type]  # that is what is found out
+    except TypeError:
+        pass
+    raise TypeError(
+        f"index: expected the number of one item, got {type(index).__name__}; gather takes the "
+        "numbers of several, Subset makes a data set of them"
+    )
 
 
 def _checked(indices: ArrayLike, length: int) -> Indices:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence, Sized
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from contextvars import Context
+from copy import deepcopy
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tt_tensor import Tensor, default_generator
+from tt_tensor import (
+    Generator,
+    Tensor,
+    default_generator,
+    get_default_dtype,
+    manual_seed,
+    set_default_dtype,
+)
 
-from ._dataset import ConcatDataset, Subset, TensorDataset
+from ._dataset import ConcatDataset, IterableDataset, Subset, TensorDataset
 from ._sampler import BatchSampler, DistributedSampler, WeightedRandomSampler
 from ._token_blocks import TokenBlocks
 from .transforms import Compose
@@ -92,7 +104,70 @@ def _walk(name: str, dataset: object) -> Iterator[Fact]:
         case Tensor() | np.ndarray():
             yield f"{name}.values", np.asarray(dataset)
         case _:
-            pass  # items may cost much to read, or draw
+            yield f"{name}.items.checksum", _items_checksum(dataset)
+
+
+def _items_checksum(dataset: Any) -> str:
+    """Return the checksum of the first, the middle and the last item that code makes.
+
+    Of a stream it is that of the first. All are read twice: those that differ then draw from a
+    source that is not the default generator, and would differ by process, too.
+    """
+    own: dict[str, Any] = getattr(dataset, "__dict__", {})
+    if isinstance(dataset, IterableDataset) and any(isinstance(x, Iterator) for x in own.values()):
+        return "not read"  # from its start it can be read but once
+    default = get_default_dtype()
+
+    def read() -> int:
+        set_default_dtype(default)
+        manual_seed(0)
+        with _put_back(own, int, float):
+            if isinstance(dataset, IterableDataset):
+                return _sum(list(islice(dataset, 1)))
+            last = len(dataset) - 1
+            return _sum([dataset[i] for i in sorted({0, last // 2, last})] if last >= 0 else [])
+
+    try:
+        with _put_back(own, Generator, np.random.Generator, random.Random):
+            first, second = Context().run(read), Context().run(read)
+    except Exception as error:  # which is raised where a batch needs that item, if one does
+        return type(error).__name__
+    return f"{first:08x}" if first == second else "drawn anew"
+
+
+@contextmanager
+def _put_back(attributes: dict[str, Any], *kinds: type) -> Iterator[None]:
+    """Have copies of an object's attributes of some types in their place for a while."""
+    held = {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, kinds) and not isinstance(value, bool)  # such as that it was opened
+    }
+    attributes.update(deepcopy(held))
+    try:
+        yield
+    finally:
+        attributes.update(held)
+
+
+def _sum(value: object, total: int = 0) -> int:
+    """Return the checksum of an item: of its arrays, numbers and texts; of others their types."""
+    match value:
+        case Tensor() | np.ndarray() | np.generic():
+            array = np.asarray(value)
+            total = crc32(f"{array.dtype} {array.shape}".encode(), total)
+            return _sum(array.tolist(), total) if array.dtype.hasobject else _add(array, total)
+        case Mapping():
+            return _sum(list(value.items()), total)
+        case list() | tuple():
+            total = crc32(str(len(value)).encode(), total)
+            for each in value:
+                total = _sum(each, total)
+            return total
+        case None | bool() | int() | float() | complex() | str() | bytes():
+            return crc32(repr(value).encode(errors="replace"), total)
+        case _:
+            return crc32(type(value).__qualname__.encode(), total)
 
 
 def _order_facts(batches: Iterable[Sequence[int]] | None) -> Iterator[Fact]:
@@ -131,5 +206,10 @@ def _checksum(array: Array, share: float) -> str:
         runs = [array[start : start + count] for start in starts]
     total = 0
     for run in runs:
-        total = crc32(np.ascontiguousarray(run).reshape(-1).view(np.uint8).data, total)
+        total = _add(run, total)
     return f"{total:08x}"
+
+
+def _add(array: Array, total: int) -> int:
+    """Add the bytes of an array to a checksum."""
+    return crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, total)

@@ -202,6 +202,11 @@ class DataLoader(Generic[T]):
                 "DataLoader: batch_sampler says all that batch_size, shuffle, sampler and "
                 "drop_last say; give it alone"
             )
+        if isinstance(sampler, DistributedSampler):
+            raise TypeError(
+                "DataLoader: a DistributedSampler gives batches; give it as batch_sampler, "
+                "without batch_size, shuffle and drop_last"
+            )
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: sampler is the order of the items; leave out shuffle")
         self.dataset = dataset
@@ -299,7 +304,11 @@ class DataLoader(Generic[T]):
             [tensor([3, 4]), tensor([7])]
         """
         if self._reader.part is not None:
-            raise ValueError("split: this loader gives a part of its batches already")
+            raise ValueError(
+                "split: this loader gives a part of its batches already; split the one of whole "
+                "batches (tt_optim.Trainer splits what it is given itself: give it that one, "
+                "without a DistributedSampler)"
+            )
         check_rank("split", num_replicas, rank)
         made = copy(self)
         part = partial(share, num_replicas=num_replicas, rank=rank)
@@ -314,7 +323,9 @@ class DataLoader(Generic[T]):
         Each line is ``name: value``: types and lengths, the dtypes, shapes and checksums of arrays,
         the sampler, the transforms by name, the states of the generators. Processes that are to
         share batches compare them. Of arrays of more than 64 MB in all, rows at even distances are
-        summed; items that are code's to make are not read.
+        summed. Of items that are code's to make, the first, the middle and the last are read,
+        twice; of a stream the first; of an order that is code's to make, none. What they draw, and
+        what a data set counts and draws from in attributes of its own, is then as it was.
 
         Example:
             >>> import numpy as np, tt_data

@@ -256,7 +256,8 @@ class DistributedSampler:
     That is where it differs from torch's class of this name, which deals the items of a data set
     out to batches of each process's own, and repeats or drops some so that all have as many. Here
     the batches of one process are cut, and come in its order: with any number of processes
-    training sees the same ones. All ranks need the same seed.
+    training sees the same ones. All ranks need the same seed. It is a `DataLoader`'s
+    ``batch_sampler``; ``tt_optim.Trainer`` takes its part of whole batches itself and needs none.
 
     Args:
         batch_sampler: A `BatchSampler`, or any iterable of lists of numbers.
@@ -264,7 +265,8 @@ class DistributedSampler:
         rank: Which of them this is, from 0.
 
     Raises:
-        TypeError: A number is no whole number, or the other sampler gives parts itself.
+        TypeError: A number is no whole number, or what was given is a data set, a sampler of items
+            or one that gives parts itself.
         ValueError: ``num_replicas`` is less than 1, or there is no such rank.
 
     Example:
@@ -279,7 +281,16 @@ class DistributedSampler:
     def __init__(
         self, batch_sampler: Iterable[Sequence[int]], num_replicas: int, rank: int
     ) -> None:
+        from ._dataset import Dataset, IterableDataset  # here, for they need this module
+
         check_rank("DistributedSampler", num_replicas, rank)
+        if isinstance(batch_sampler, Dataset | IterableDataset | Sampler):
+            raise TypeError(
+                "DistributedSampler: expected a sampler of whole batches, got "
+                f"{type(batch_sampler).__name__}; give DistributedSampler(BatchSampler("
+                "RandomSampler(data), batch_size), num_replicas, rank) to DataLoader as its "
+                "batch_sampler (tt_optim.Trainer takes its part of whole batches, and needs none)"
+            )
         if isinstance(batch_sampler, DistributedSampler):
             raise TypeError(
                 "DistributedSampler: expected a sampler of whole batches, got another "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tt_tensor import Tensor, from_numpy
 
 from ._token_blocks import TokenBlocks
+from ._tokenizer import Ids, as_ids
 
 
 class TinyShakespeare(TokenBlocks):
@@ -57,9 +58,13 @@ class TinyShakespeare(TokenBlocks):
             raise ValueError(f"encode: {min(unknown)!r} does not occur in the plays")
         return from_numpy(self._encode(text).astype(np.int64))
 
-    def decode(self, numbers: Tensor) -> str:
-        """Return the text of characters with such numbers."""
-        return "".join([self.characters[number] for number in numbers.tolist()])
+    def decode(self, numbers: Ids) -> str:
+        """Return the text of characters with such numbers.
+
+        Raises:
+            ValueError: There is no character of a number.
+        """
+        return "".join([self.characters[i] for i in as_ids(numbers, len(self.characters))])
 
     def _encode(self, text: str) -> NDArray[np.uint8]:
         table = np.zeros(128, np.uint8)

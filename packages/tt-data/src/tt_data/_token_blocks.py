@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tt_tensor import Tensor, from_numpy
 
-from ._dataset import Dataset
+from ._dataset import Dataset, as_number
 from ._errors import DataError
 from ._replacing import replacing
 from ._sampler import Indices
@@ -80,6 +80,11 @@ class TokenBlocks(Dataset[tuple[Tensor, Tensor]]):
             self.tokens, self._opened = _map(self._path)
         else:
             self.tokens = _as_array(name, tokens)
+        if len(self.tokens) < 2:
+            raise ValueError(
+                f"{name}: expected at least 2 tokens, one to read and the next one to predict, got "
+                f"{len(self.tokens)}"
+            )
         if not 1 <= block_size < len(self.tokens):
             raise ValueError(
                 f"{name}: expected a block_size from 1 to {len(self.tokens) - 1}, got "
@@ -98,7 +103,7 @@ class TokenBlocks(Dataset[tuple[Tensor, Tensor]]):
         return len(self._blocks)
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, Tensor]:
-        block = self._read(index)
+        block = self._read(as_number(index))
         return from_numpy(block[:-1]), from_numpy(block[1:])
 
     def gather(self, indices: Indices) -> tuple[Tensor, Tensor]:

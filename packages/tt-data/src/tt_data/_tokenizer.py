@@ -60,8 +60,12 @@ class Tokenizer(ABC):
         """Return the arguments that make an equal tokenizer."""
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """Return the ids of each text."""
-        return [self.encode(text) for text in texts]
+        """Return the ids of each text.
+
+        Raises:
+            TypeError: It is a single text.
+        """
+        return [self.encode(text) for text in several(texts)]
 
     def decode_batch(self, batch: Iterable[Ids]) -> list[str]:
         """Return the text of each sequence of ids."""
@@ -159,6 +163,17 @@ def as_texts(name: str, text: str | Iterable[str]) -> list[str]:
     texts = [text] if isinstance(text, str) else list(text)
     for each in texts:
         check_text(name, each)
+    return texts
+
+
+def several(texts: Iterable[str]) -> Iterable[str]:
+    """Return texts; refuse a single one, whose characters would pass for them.
+
+    Raises:
+        TypeError: It is a str.
+    """
+    if isinstance(texts, str):
+        raise TypeError("encode_batch: expected several texts, got a str; encode takes one text")
     return texts
 
 
