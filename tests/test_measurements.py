@@ -48,7 +48,7 @@ CLOCKS: Mapping[str, Mapping[str, str]] = {
         "test_throughput_is_inputs_in_a_second": "a clock that is set: the ratio is arithmetic",
     },
     "packages/tt-tito/tests/benchmark/test_leaderboard.py": {
-        "test_a_later_result_of_a_name_takes_the_place_of_the_one_before": "a model of a set speed",
+        "test_of_each_name_the_best_result_stays": "a model of a set speed",
     },
     "packages/tt-tito/tests/benchmark/test_runner.py": {
         "test_a_sample_is_the_time_for_one_input": "a clock that is set: the sample is arithmetic",

@@ -118,6 +118,16 @@ def test_photographs_that_are_not_there_are_left_out(script: Any, lab: Notes) ->
     assert "is left out" in lab.notes[0]
 
 
+def test_a_demo_says_which_part_it_reads(script: Any, lab: Notes) -> None:
+    text, images = script.Text(np.zeros(1234)), script.Images(tt.zeros(12, 1), tt.zeros(12))
+    assert script.part_of_plays(lab, text) == "the validation text"
+    assert script.part_of_photographs(lab, images) == "all 12 test images"
+    lab.mode = "demo"
+    part = "the first 1,234 characters of the validation text"
+    assert script.part_of_plays(lab, text) == part
+    assert script.part_of_photographs(lab, images) == "the first 12 test images"
+
+
 # --- The steps ----------------------------------------------------------------------------------
 
 
@@ -182,6 +192,37 @@ def test_the_front_has_what_nothing_else_beats(script: Any) -> None:
     assert script.on_front(steps, high_is_better=False) == [False, False, True, True, False]
 
 
+# --- Keys and values that are kept ---------------------------------------------------------------
+
+
+def note_of_cache(script: Any, lab: Notes) -> str:
+    tt.manual_seed(0)
+    script.show_cache(lab, script.writer(9))
+    return lab.notes[-1]
+
+
+def test_texts_with_and_without_a_cache_are_compared(
+    script: Any, lab: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "LONG", 12)
+    assert "the same text, to the last character" in note_of_cache(script, lab)
+
+
+def test_texts_that_part_are_not_said_to_be_the_same(
+    script: Any, lab: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any, use_cache: bool, **options: Any) -> tt.Tensor:
+        ones = tt.ones(1, 13, dtype="int64")
+        if use_cache:
+            ones[0, 6] = 2
+        return ones
+
+    monkeypatch.setattr(script, "LONG", 12)
+    monkeypatch.setattr(script.nn, "generate", wrong)
+    lab.metrics.clear()
+    assert "the same text, for the first 5 characters only" in note_of_cache(script, lab)
+
+
 # --- Another program ----------------------------------------------------------------------------
 
 
@@ -193,7 +234,9 @@ def served(script: Any) -> Any:
         labels = model(inputs).argmax(dim=1)
     images = script.Images(inputs, labels)
     here = images.accuracy(model)
-    return script.Served("tiny", "accuracy", model, inputs[:1], images.accuracy, here)
+    return script.Served(
+        "tiny", "accuracy", model, inputs[:1], images.accuracy, here, "fifty points"
+    )
 
 
 def test_an_exported_model_is_worth_as_much(script: Any, lab: Notes) -> None:
@@ -202,6 +245,8 @@ def test_an_exported_model_is_worth_as_much(script: Any, lab: Notes) -> None:
         "tiny_accuracy": 1.0, "tiny_accuracy_in_onnxruntime": 1.0, "onnxruntime_difference": 0.0
     }  # fmt: skip
     assert [row[:2] for row in lab.tables["Exported to ONNX"]] == [("tiny", "1"), ("tiny", "64")]
+    ((*judged, _),) = lab.tables["What the same weights are worth"]
+    assert judged == ["tiny", "accuracy", "fifty points", "1.0000", "1.0000"]
 
 
 def test_a_language_model_is_worth_as_much(script: Any, tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ def test_a_submission_is_made_verified_ranked_and_shown(tito: Tito, tmp_path: Pa
     assert (code, err) == (0, "")
     assert "ACCEPTED" in out
     assert "Ada" in tito(*board, "show")[1]
+    assert record["reference_sha256"][:8] in tito(*board, "show")[1]
+    code, out, err = tito(*board, "add", str(folder), "--root", str(ROOT))
+    assert (code, err) == (0, "")
+    assert "stays as it is" in out  # a file has the same size again
     page = tmp_path / "page.html"
     assert tito(*board, "html", "--output", str(page))[0] == 0
     assert "Ada" in page.read_text()

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from tt_tito.benchmark import (
     Bench,
     Figure,
     Leaderboard,
+    Rejected,
     Submission,
     Verdict,
     render_leaderboard,
@@ -74,21 +76,84 @@ def test_the_best_stand_first_and_equals_share_a_place(
     ]  # fmt: skip
 
 
-def test_a_later_result_of_a_name_takes_the_place_of_the_one_before(
-    board: Leaderboard, submission: Submission
-) -> None:
-    for ratio in (3.0, 2.0):
-        board.keep(result(submission, "a", ratio))
+def test_of_each_name_the_best_result_stays(board: Leaderboard, submission: Submission) -> None:
+    kept = [board.keep(result(submission, "a", ratio)) for ratio in (2.0, 1.0, 2.0, 3.0)]
+    assert kept == [True, False, False, True]
     (row,) = board.rows()
-    assert row.score.ratio == row.figures["latency"].ratio == 2.0
+    assert row.score.ratio == row.figures["latency"].ratio == 3.0
 
 
-@pytest.mark.parametrize("content", [b"not a database" * 100, b""])
-def test_a_file_that_is_no_leaderboard_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_names_that_look_alike_share_a_row(board: Leaderboard, submission: Submission) -> None:
+    for name in ("Zo\u00eb", " Zo\u00eb ", "Zoe\u0308"):
+        board.keep(result(submission, name, 1.0))
+    assert [row.name for row in board.rows()] == ["Zo\u00eb"]
+    with pytest.raises(Rejected, match="printable"):
+        board.keep(result(submission, "a\x1b[2J", 2.0))
+
+
+@pytest.mark.parametrize("what", ["reference_sha256", "data_sha256"])
+def test_only_results_against_the_same_rank_together(
+    board: Leaderboard, submission: Submission, what: str
+) -> None:
+    digests = {what: "0" * 64}
+    theirs = replace(submission, **digests)  # type: ignore[arg-type]  # both are texts
+    for each, name, ratio in ((submission, "a", 1.0), (theirs, "a", 9.0), (theirs, "b", 8.0)):
+        board.keep(result(each, name, ratio))
+    found = {(getattr(row, what), row.name): row.place for row in board.rows()}
+    own = getattr(submission, what)
+    assert found == {("0" * 64, "a"): 1, ("0" * 64, "b"): 2, (own, "a"): 1}
+    page = render_leaderboard(board.rows())
+    assert page.count("<tbody>") == 2
+    assert all(digest[:8] in page for digest in ("0" * 64, own))
+
+
+def test_a_file_that_is_no_leaderboard_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
-    path.write_bytes(content)
+    path.write_bytes(b"not a database" * 100)
     with pytest.raises(TitoError, match=r"other\.sqlite"):
         Leaderboard(path).rows()
+
+
+def test_a_leaderboard_of_another_version_is_left_alone(
+    board: Leaderboard, submission: Submission
+) -> None:
+    board.keep(result(submission, "a", 1.0))
+    with closing(sqlite3.connect(board.path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    before = board.path.read_bytes()
+    for use in (board.rows, lambda: board.keep(result(submission, "b", 1.0))):
+        with pytest.raises(TitoError, match="another file with --file"):
+            use()
+    assert board.path.read_bytes() == before
+
+
+DAMAGED = {
+    "figures that are no JSON": ("figures", "{"),
+    "figures of no quality": ("figures", "{}"),
+    "figures of another kind": ("figures", '{"accuracy": 1}'),
+    "a configuration of no model": ("configuration", "{}"),
+    "an environment that is none": ("environment", "[]"),
+    "a time that is none": ("verified_at", "now"),
+    "no digest": ("reference_sha256", "0"),
+    "no such event": ("event", "luck"),
+    "a name that cannot be shown": ("name", "a\x1b[2J"),
+    "a name of bytes": ("name", b"a"),
+    "a ratio of words": ("ratio", "large"),
+    "a ratio below nothing": ("low", -1.0),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_result_is_an_error(
+    case: str, board: Leaderboard, submission: Submission
+) -> None:
+    column, value = DAMAGED[case]
+    board.keep(result(submission, "a", 1.0))
+    with closing(sqlite3.connect(board.path)) as connection:
+        connection.execute(f"UPDATE results SET {column} = ?", (value,))
+        connection.commit()
+    with pytest.raises(TitoError, match="something else than tt-tito"):
+        board.rows()
 
 
 def test_a_database_of_something_else_is_left_alone(tmp_path: Path, submission: Submission) -> None:
@@ -167,6 +232,21 @@ for i in range(500):
     connection.execute("CREATE TABLE junk_%d (x)" % i)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_before_the_first_result_is_there_are_none(
+    board: Leaderboard, submission: Submission
+) -> None:
+    """Not while it is being added, nor when that was cut short."""
+    board.path.parent.mkdir()
+    with closing(sqlite3.connect(board.path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE results (id)")
+        assert board.rows() == []
+    assert board.path.read_bytes() == b""  # it is as after a kill
+    assert board.rows() == []
+    board.keep(result(submission, "a", 1.0))
+    assert [row.name for row in board.rows()] == ["a"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals on Windows")

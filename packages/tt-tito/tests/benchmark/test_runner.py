@@ -127,6 +127,21 @@ def test_a_run_of_a_writer_writes_as_many_tokens_as_a_line_has(make: Make) -> No
     assert passes.count == 3 * (TOKENS - 1)
 
 
+def test_memory_is_that_of_the_model_and_not_of_what_the_first_pass_loads(tmp_path: Path) -> None:
+    loaded: list[bytearray] = []
+
+    def load(event: tt.OpEvent) -> None:
+        if not loaded:
+            loaded.append(bytearray(1 << 24))
+
+    path, configuration = weights("reader", tmp_path), Configuration(READER)
+    with tt.observe(load):
+        runner = LocalRunner(ROWS, configuration, path, quality="accuracy", batch=BATCH, seed=0)
+    assert loaded
+    arrays = sum(p.numpy().nbytes for p in model_of("reader").state_dict().values())
+    assert arrays < runner.memory() < 1 << 20
+
+
 def test_accuracy_is_over_all_inputs(make: Make) -> None:
     runner, _ = make("reader", 0.001)
     with tt.no_grad():

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import pytest
@@ -68,18 +68,35 @@ def test_claims_are_replaced_by_what_was_measured(folder: Path, bench: Bench, ed
     assert again.environment["cpu"] != "the fastest"
 
 
+def of_ratio(ratio: float) -> dict[str, float]:
+    """A figure that does not contradict itself."""
+    return {"reference": ratio, "submission": 1.0, "ratio": ratio, "low": ratio, "high": ratio}
+
+
 RECORDS: dict[str, tuple[Callable[[Record], object], str]] = {
     "a ratio of a billion": (
-        lambda r: r["figures"]["latency"].update(ratio=1e9, low=1e9, high=1e9),
+        lambda r: r["figures"]["latency"].update(of_ratio(1e9)),
         "latency: a ratio of 1e+09 is claimed, 1 was measured here",
+    ),
+    "a ratio of its own": (
+        lambda r: r["figures"]["latency"].update(ratio=1e9, low=1e9, high=1e9),
+        "latency: a ratio of 1e+09 is claimed, but",
     ),
     "a spread that would cover it": (
         lambda r: r["figures"]["latency"].update(ratio=3.0, low=0.0, high=1e9),
         "latency: a ratio of 3 is claimed",
     ),
     "a better accuracy": (
-        lambda r: r["figures"]["accuracy"].update(ratio=1.5),
-        "accuracy: a ratio of 1.5 is claimed",
+        lambda r: r["figures"]["accuracy"].update(of_ratio(1.5), reference=0.4, submission=0.6),
+        "accuracy: a ratio of 1.5 is claimed, 1 was measured here",
+    ),
+    "a slightly better accuracy": (
+        lambda r: r["figures"]["accuracy"].update(of_ratio(1.04), reference=0.5, submission=0.52),
+        "accuracy: a ratio of 1.04 is claimed, 1 was measured here",
+    ),
+    "an accuracy above 1": (
+        lambda r: r["figures"]["accuracy"].update(of_ratio(1.04), reference=1.0, submission=1.04),
+        "accuracy: 1.04 is claimed, but it is at most 1",
     ),
     "NaN": (lambda r: r["figures"]["latency"].update(ratio=float("nan")), "NaN is no number"),
     "infinity": (lambda r: r["figures"]["latency"].update(ratio=float("inf")), "Infinity is no"),
@@ -152,6 +169,7 @@ TEXTS = {
     "a list": (b"[]", "expected an object"),
     "not UTF-8": (b'{"name": "\xff"}', "not UTF-8"),
     "nested deep": (b"[" * 200_000, "nested too deep"),
+    "nested deep, but whole": (b'{"environment": ' + b"[" * 900 + b"]" * 900 + b"}", "too deep"),
     "too many digits": (b'{"seed": ' + b"9" * 5000 + b"}", "too many digits"),
     "too large": (b" " * (1 << 20) + b"{}", "larger than"),
 }
@@ -205,11 +223,20 @@ MODELS = {
         "a model may have",
     ),
     "nested too deep": (nested(30), "nested at most 20 deep"),
+    "no layer, deep down": (b'{"model": ' + b"[" * 300 + b"]" * 300 + b"}", "nested too deep"),
     "no such pass": (passes({"pass": "exec"}), "is no pass"),
     "a pass of no name": (passes({}), "is no pass"),
     "a pass twice": (
         passes({"pass": "fold_batch_norm"}, {"pass": "fold_batch_norm"}),
         "stands there twice",
+    ),
+    "a pass for what writes": (
+        passes({"pass": "kv_cache"}),
+        "the pass 'kv_cache' does not fit the model",
+    ),
+    "a pass without its layers": (
+        passes({"pass": "int8_weights"}, {"pass": "fold_batch_norm"}),
+        "the pass 'fold_batch_norm' does not fit the model",
     ),
     "a pass's argument": (
         passes({"pass": "int4_weights", "group_size": 7}),
@@ -352,11 +379,14 @@ def test_an_empty_folder_is_rejected(bench: Bench, tmp_path: Path) -> None:
     assert "submission.json: cannot be read" in reason(tmp_path, bench)
 
 
-def open_submission(bench: Bench, folder: Path, model: nn.Module, tree: object) -> Submission:
+def open_submission(
+    bench: Bench, folder: Path, model: nn.Module, tree: object, *passes: str
+) -> Submission:
     """Measure a model of one's own; its weights are left in the folder."""
     path = folder / "own.safetensors"
     nn.save(model.state_dict(), path)
-    configuration = Configuration.parse({"model": tree})
+    wanted = [{"pass": name} for name in passes]
+    configuration = Configuration.parse({"model": tree, "passes": wanted})
     opened = bench.open(bench.tasks["tiny"])
     return run(bench, opened, "size", configuration, path, name="Own", division="open")
 
@@ -398,6 +428,44 @@ def test_a_model_that_does_not_fit_is_an_error(
     with pytest.raises(TitoError) as caught:
         open_submission(bench, tmp_path, nn.Linear(4, 2), tree)
     assert expected in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize("root", [".", "inner", "inner/.."])
+def test_a_submission_does_not_bring_its_reference(
+    root: str, folder: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "inner").mkdir()
+    for place in (folder, folder / "inner"):
+        shutil.copy(bench.root / bench.tasks["tiny"].weights, place)
+    monkeypatch.chdir(folder)
+    for submission in (folder, Path()):
+        with pytest.raises(TitoError, match="checkout of your own"):
+            verify(submission, replace(bench, root=Path(root)))
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [("", 0), ("a\x1bb", 0), ("a" * 81, 0), ("Ada", -1), ("Ada", 2**32)]
+)
+def test_what_would_be_rejected_is_not_measured(bench: Bench, name: str, seed: int) -> None:
+    def measure(*job: object) -> Never:
+        pytest.fail("it was measured")
+
+    opened = bench.open(bench.tasks["tiny"])
+    unused = replace(bench, open_runner=measure)
+    with pytest.raises(TitoError, match="seed" if name == "Ada" else "name"):
+        run(unused, opened, "size", Configuration(opened.task.model), name=name, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["Zo\u00eb Ada", " Zo\u00eb  Ada ", "Zoe\u0308 Ada"])
+def test_names_that_look_alike_are_one(name: str, folder: Path, edit: Edit) -> None:
+    edit(folder, lambda record: record.update(name=name))
+    assert read_submission(folder).name == "Zo\u00eb Ada"
+
+
+@pytest.mark.parametrize("name", ["fold_batch_norm", "kv_cache"])
+def test_a_pass_that_has_nothing_to_do_is_an_error(name: str, bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(TitoError, match=f"the pass '{name}' does not fit the model"):
+        open_submission(bench, tmp_path, nn.Linear(4, 3), LINEAR, name)
 
 
 def test_without_reference_weights_nothing_is_judged(

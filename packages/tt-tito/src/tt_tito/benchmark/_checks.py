@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 Kind = Callable[[object, str], Any]
 
 MAX_INT = 2**53  # what JSON's readers agree on
+MAX_NESTING = 100  # a model of the language stays far below
 
 
 class Rejected(Exception):
@@ -68,7 +70,7 @@ def parse_json(data: bytes, where: str) -> object:
         raise Rejected(f"{where}: {name} is no number that JSON has.")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
     except UnicodeDecodeError as error:
         raise Rejected(f"{where}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
     except RecursionError:
@@ -77,6 +79,22 @@ def parse_json(data: bytes, where: str) -> object:
         raise Rejected(f"{where}: not JSON ({error.msg}, line {error.lineno}).") from None
     except ValueError:  # an integer of thousands of digits
         raise Rejected(f"{where}: a number in it has too many digits.") from None
+    if _nests_deeper(value, MAX_NESTING):
+        raise Rejected(f"{where}: nested too deep.")
+    return value
+
+
+def _nests_deeper(value: object, limit: int) -> bool:
+    """Whether objects and lists stand in one another more than ``limit`` deep."""
+    level = [value]
+    for _ in range(limit):
+        containers = (each for each in level if isinstance(each, dict | list))
+        level = [
+            inner
+            for each in containers
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def fields(
@@ -150,15 +168,18 @@ def one_of(choices: Collection[object]) -> Kind:
 
 
 def text(limit: int) -> Kind:
-    """A text of at least one character and at most ``limit``, all of which can be shown."""
+    """A text of at least one character and at most ``limit``, all of which can be shown.
+
+    Texts that look alike are one: spaces at the ends, several in a row, and the two ways to write
+    an accented letter make no difference.
+    """
 
     def check(value: object, where: str) -> str:
-        good = isinstance(value, str) and 0 < len(value) <= limit and value.isprintable()
-        if not isinstance(value, str) or not good or not value.strip():
-            raise Rejected(
-                f"{where}: expected 1 to {limit} printable characters, got {show(value)}."
-            )
-        return value
+        if isinstance(value, str) and value.isprintable():
+            plain = unicodedata.normalize("NFC", " ".join(value.split()))
+            if 0 < len(plain) <= limit:
+                return plain
+        raise Rejected(f"{where}: expected 1 to {limit} printable characters, got {show(value)}.")
 
     return check
 

@@ -49,7 +49,8 @@ def render_leaderboard(rows: Sequence[Row]) -> str:
 <h1>Leaderboard</h1>
 <p>Every result was measured again by who keeps this page: how many times better than the reference
 model of the task, timed in turn with it in the same run. In brackets stand the smallest and the
-greatest ratio that were measured.</p>
+greatest ratio that were measured. Only results against the same reference and on the same data rank
+together.</p>
 {sections or "<p>There are no results yet.</p>"}"""
     return render_document("TinyMLPerf leaderboard", body, style=STYLE)
 
@@ -57,10 +58,11 @@ greatest ratio that were measured.</p>
 def _section(task: str, rows: Sequence[Row]) -> str:
     title = TASKS[task].title if task in TASKS else task
     parts = [f"<section><h2>{escape(title)}</h2>"]
-    for (event, division), group in groupby(rows, lambda row: (row.event, row.division)):
-        name = f"{event.capitalize()}, {division} division"
+    for (_, event, division, *_), group in groupby(rows, lambda row: row.contest):
+        name, ranked = f"{event.capitalize()}, {division} division", list(group)
         parts.append(f"<h3>{escape(name)}</h3>")
-        cells = [_cells(row) for row in group]
+        parts.append(f'<p class="range">{escape(measured_with(ranked[0]).capitalize())}</p>')
+        cells = [_cells(row) for row in ranked]
         parts.append(render_table(f"{title}: {name}", cells, head=HEAD, heading=NAME))
     return "\n".join([*parts, "</section>"])
 
@@ -90,6 +92,11 @@ def quality_of(row: Row) -> tuple[str, Figure]:
     """What the model is for: the name and figure of its accuracy or loss."""
     name = "accuracy" if "accuracy" in row.figures else "loss"
     return name, row.figures[name]
+
+
+def measured_with(row: Row) -> str:
+    """The beginnings of the digests that tell reference and data from others."""
+    return f"reference {row.reference_sha256[:8]}, data {row.data_sha256[:8]}"
 
 
 def passes_of(row: Row) -> str:

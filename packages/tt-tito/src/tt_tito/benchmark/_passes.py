@@ -37,7 +37,14 @@ class Pass:
 
 
 def _fold(model: nn.Module, example: Tensor) -> nn.Module:
-    return nn.fuse_bn_eval(model, example)
+    folded = nn.fuse_bn_eval(model, example)
+    if _kinds(folded) == _kinds(model):
+        raise ValueError("no batch normalisation in it follows a layer that could take it in")
+    return folded
+
+
+def _kinds(model: nn.Module) -> list[type[nn.Module]]:
+    return [type(module) for module in model.modules()]
 
 
 def _int8(model: nn.Module, example: Tensor, **arguments: Any) -> nn.Module:
@@ -49,6 +56,8 @@ def _int4(model: nn.Module, example: Tensor, **arguments: Any) -> nn.Module:
 
 
 def _remember(model: nn.Module, example: Tensor) -> nn.Module:
+    if not hasattr(model, "new_cache"):
+        raise ValueError("only a model that writes, GPT or ModernGPT, has keys and values to keep")
     return model  # it is generation that remembers: see `Configuration.use_cache`
 
 

@@ -12,7 +12,7 @@ from ._checks import Rejected
 from ._figures import Event, lost_too_much
 from ._folder import read_file
 from ._passes import Configuration
-from ._submission import MAX_WEIGHTS_BYTES, Division, Submission
+from ._submission import MAX_WEIGHTS_BYTES, NAME, SEED, Division, Submission
 from ._tensors import check_safetensors, digest
 from ._verify import Bench, Opened, check_model_of
 
@@ -44,9 +44,11 @@ def run(
         The submission, with the figures measured in this run.
 
     Raises:
-        TitoError: The model cannot be run, or is not what the division asks for.
+        TitoError: The model cannot be run, or is not what the division asks for, or the name or
+            the seed is none that a submission may have.
     """
     try:
+        name, seed = NAME(name, "name"), SEED(seed, "seed")
         data = opened.weights
         if weights is not None:
             data = read_file(weights.absolute().parent, weights.name, MAX_WEIGHTS_BYTES)

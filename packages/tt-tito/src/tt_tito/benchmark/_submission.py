@@ -25,6 +25,8 @@ RECORD, MODEL, WEIGHTS = "submission.json", "model.json", "model.safetensors"
 MAX_JSON = 1 << 20
 MAX_WEIGHTS_BYTES = 1 << 28
 
+NAME, SEED = text(80), integer(0, 2**32 - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -129,13 +131,14 @@ def _files(value: object, where: str) -> dict[str, Any]:
     return fields(value, where, {"model": _file, "weights": _file}, {})
 
 
-def _figures(value: object, where: str) -> dict[str, Figure]:
+def parse_figures(value: object, where: str) -> dict[str, Figure]:
+    """Figures by name; which names is for the event to say."""
     if not isinstance(value, dict) or len(value) > 16:
         raise Rejected(f"{where}: expected an object of figures, got {show(value)}.")
     return {name: parse_figure(each, f"{where}: {show(name)}") for name, each in value.items()}
 
 
-def _environment(value: object, where: str) -> dict[str, object]:
+def parse_environment(value: object, where: str) -> dict[str, object]:
     """What it was measured on is for people: any object, whose words can be shown."""
     if not isinstance(value, dict):
         raise Rejected(f"{where}: expected an object, got {show(value)}.")
@@ -162,16 +165,16 @@ def read_submission(folder: Path) -> Submission:
         RECORD,
         {
             "schema": integer(SCHEMA, SCHEMA),
-            "name": text(80),
+            "name": NAME,
             "task": text(80),
             "event": one_of(EVENTS),
             "division": one_of(DIVISIONS),
-            "seed": integer(0, 2**32 - 1),
+            "seed": SEED,
             "files": _files,
             "reference_sha256": sha256,
             "data_sha256": sha256,
-            "environment": _environment,
-            "figures": _figures,
+            "environment": parse_environment,
+            "figures": parse_figures,
         },
         {},
     )

@@ -22,7 +22,18 @@ from tt_tito._environment import describe_environment
 from tt_tito._errors import TitoError
 
 from ._checks import Rejected, show
-from ._figures import PAIRS, Event, Figure, Figures, lost_too_much, measure, names_of, score
+from ._figures import (
+    PAIRS,
+    TOLERANCES,
+    Event,
+    Figure,
+    Figures,
+    contradiction,
+    lost_too_much,
+    measure,
+    names_of,
+    score,
+)
 from ._language import difference
 from ._passes import Configuration
 from ._submission import Division, Submission, read_submission
@@ -161,8 +172,10 @@ def verify(folder: Path, bench: Bench) -> Verdict:
         The verdict, whatever is in the folder.
 
     Raises:
-        TitoError: This machine lacks what verification needs.
+        TitoError: This machine lacks what verification needs, or the checkout that the reference
+            is from is in the submission's folder.
     """
+    check_apart(folder, bench.root)
     submission: Submission | None = None
     claimed: Figures | None = None
     try:
@@ -187,12 +200,30 @@ def verify(folder: Path, bench: Bench) -> Verdict:
     return Verdict(reasons, submission, claimed)
 
 
+def check_apart(folder: Path, root: Path) -> None:
+    """Check that a submission does not bring the reference that it is held against.
+
+    Args:
+        folder: The submission's folder.
+        root: The checkout that the reference is from.
+
+    Raises:
+        TitoError: The checkout is that folder, or in it.
+    """
+    if root.resolve().is_relative_to(folder.resolve()):
+        raise TitoError(
+            f"The reference would come from {root}, which is in the submission's folder, {folder}: "
+            "whoever made the submission may have made it too. Change into a checkout of your own, "
+            "or name it with --root."
+        )
+
+
 def check_terms(submission: Submission, opened: Opened) -> None:
     """Check a submission against its task before it is run.
 
     Raises:
         Rejected: It is about other data or another reference, claims other figures than its event
-            has, or is not the reference where it must be.
+            has or such as contradict themselves, or is not the reference where it must be.
     """
     task = opened.task
     wanted = names_of(submission.event, task.quality)
@@ -203,6 +234,9 @@ def check_terms(submission: Submission, opened: Opened) -> None:
             f"submission.json: figures: the event {submission.event} has {', '.join(wanted)}, got "
             f"{found}."
         )
+    else:
+        claims = (contradiction(name, each) for name, each in submission.figures.items())
+        reasons += filter(None, claims)
     if submission.data_sha256 != opened.data.sha256:
         reasons.append("data_sha256: it was not measured with the data of this task.")
     if submission.reference_sha256 != digest(opened.state):
@@ -269,7 +303,7 @@ def judge(submission: Submission, claimed: Figures, task: Task) -> tuple[str, ..
     """
     reasons = []
     for name, figure in submission.figures.items():
-        if not figure.reproduces(claimed[name]):
+        if not figure.reproduces(claimed[name], TOLERANCES[name]):
             reasons.append(
                 f"{name}: a ratio of {claimed[name].ratio:.4g} is claimed, {figure.ratio:.4g} was "
                 f"measured here, from {figure.low:.4g} to {figure.high:.4g}."

@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "add",
         help="verify submissions and keep the results",
         description="Verify submissions and keep the results of those that are accepted. The exit "
-        "code is 1 if one is rejected.",
+        "code is 1 if one is rejected. Of each name the best result is kept.",
     )
     adder.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     add_bench_options(adder)
@@ -50,30 +50,35 @@ def _parser() -> argparse.ArgumentParser:
 
 def add(options: argparse.Namespace) -> int:
     """Verify submissions and keep the results; 1 if one is rejected."""
-    from tt_tito.benchmark import Leaderboard
+    from tt_tito.benchmark import Leaderboard, verify
 
     board, bench = Leaderboard(options.file), bench_of(options)
     code = 0
     for folder in options.folders:
-        verdict = board.add(existing(folder), bench)
+        verdict = verify(existing(folder), bench)
         show_verdict(folder, verdict)
-        code = code if verdict.accepted else 1
+        if not verdict.accepted:
+            code = 1
+        elif not board.keep(verdict):
+            stays = "The leaderboard stays as it is: a result of that name is at least as good."
+            print(paragraph(stays, first="  ", rest="  "))
     return code
 
 
 def show(options: argparse.Namespace) -> int:
     """Print the results."""
     from tt_tito.benchmark import Leaderboard
-    from tt_tito.benchmark._page import backend_of, passes_of, quality_of
+    from tt_tito.benchmark._page import backend_of, measured_with, passes_of, quality_of
 
     rows = Leaderboard(options.file).rows()
     if not rows:
         print(paragraph(f"No results in {options.file}; 'tito leaderboard add' adds one."))
-    group = None
+    contest = None
     for row in rows:
-        if group != (row.task, row.event, row.division):
-            group = (row.task, row.event, row.division)
-            print(coloured(f"{row.task}: {row.event}, {row.division} division", "bold"))
+        if contest != row.contest:
+            contest = row.contest
+            title = coloured(f"{row.task}: {row.event}, {row.division} division", "bold")
+            print(f"{title} ({measured_with(row)})")
         name, quality = quality_of(row)
         text = (
             f"{row.score.ratio:.3g} ({row.score.low:.3g}, {row.score.high:.3g})  {row.name}  "
