@@ -43,6 +43,7 @@ CLOCKS: Mapping[str, Mapping[str, str]] = {
     ),
     "packages/tt-optim/tests/distributed/test_training.py": {
         "test_a_lost_rank_is_named_and_training_goes_on_from_the_last_checkpoint": "the same",
+        "test_a_rank_that_catches_an_error_cannot_go_on": "the same",
     },
     "packages/tt-tito/tests/benchmark/test_figures.py": {
         "test_throughput_is_inputs_in_a_second": "a clock that is set: the ratio is arithmetic",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +26,27 @@ T = TypeVar("T")
 Array = NDArray[Any]
 TOTAL = 7
 
+
+class WithTable(nn.Module):
+    """A layer that drops elements of a table with as many rows as a part, or a multiple of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(tt.randn(12, 5))
+        self.dropout = nn.Dropout(0.3)
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        """Return the input, each column scaled."""
+        return x * self.dropout(self.table).sum(dim=0)
+
+
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Dropout": (lambda: nn.Dropout(0.3), (5,)),
     "Dropout of flattened rows": (
         lambda: nn.Sequential(nn.Flatten(0, 1), nn.Dropout(0.3), nn.Unflatten(0, (-1, 3))),
         (3, 5),
     ),
+    "Dropout of a parameter": (WithTable, (5,)),
     "Dropout1d": (lambda: nn.Dropout1d(0.3), (3, 4)),
     "Dropout2d": (lambda: nn.Dropout2d(0.3), (3, 2, 2)),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(4), (4,)),
@@ -166,3 +184,24 @@ def test_a_launcher_is_known_by_what_it_leaves_in_the_environment(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert launched() == expected
+
+
+def test_a_place_that_is_kept_is_that_of_no_other_process() -> None:
+    program = """if True:
+        import os, subprocess, sys
+        from tt_nn.seam import keep_place, launched
+
+        keep_place()
+        child = "from tt_nn.seam import launched; print(launched())"
+        found = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True)
+        print(launched(), found.stdout.strip(), "PMI_FD" in os.environ)
+    """
+    place = {"PMI_RANK": "2", "PMI_SIZE": "4", "PMI_FD": "9"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **place},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(2, 4) None False\n"

@@ -134,6 +134,37 @@ def test_steps_and_epochs_are_totals() -> None:
     assert parameters(trainer) == parameters(whole)
 
 
+class Unmeasured:
+    """A loader with a length that it does not know, as one of a stream has."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(make_batches(5))
+
+    def __len__(self) -> int:
+        raise TypeError("a stream has no length")
+
+
+@pytest.mark.parametrize(
+    ("make", "limits", "planned"),
+    [
+        (lambda: make_batches(5), {"epochs": 2}, 6),
+        (lambda: make_batches(5), {"epochs": 2, "steps": 4}, 4),
+        (lambda: make_batches(5), {"epochs": 1, "steps": 4}, 3),
+        (lambda: make_batches(5), {"steps": 4}, 4),
+        (Unmeasured, {"epochs": 2}, None),
+        (Unmeasured, {"epochs": 2, "steps": 4}, 4),
+        (lambda: iter(make_batches(5)), {"epochs": 1}, None),
+    ],
+)
+def test_what_is_planned_is_as_much_as_is_known(
+    make: Any, limits: dict[str, int], planned: int | None
+) -> None:
+    trainer = make_trainer(accumulate=2)
+    trainer.fit(make(), **limits)  # type: ignore[arg-type]  # epochs and steps alone
+    assert trainer.planned == planned
+    assert trainer.step == (planned or 3 * limits["epochs"])
+
+
 def test_the_scheduler_is_stepped_with_updates_or_epochs() -> None:
     for schedule, count in (("step", 6), ("epoch", 2)):
         trainer = make_trainer(schedule=schedule)

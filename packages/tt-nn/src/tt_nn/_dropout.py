@@ -12,6 +12,7 @@ from tt_tensor import apply
 from tt_tensor.seam import random_for_rows
 
 from ._module import Module
+from ._parameter import Parameter
 
 T = TypeVar("T", bound=tt_tensor.Tensor)
 
@@ -23,7 +24,11 @@ def dropout(input: T, p: float = 0.5, training: bool = True) -> T:
     """Set each element to zero with probability ``p`` and divide the others by ``1 - p``.
 
     The random numbers are the default generator's, so that `tt_autograd.manual_seed` makes them
-    come again.
+    come again. Where several processes share a batch, each draws what one would draw for its rows:
+    those of a `Parameter` belong to all of them, and of any other input the first dimension is
+    taken to run over rows of the batch, or over as many for each, if it is a multiple of theirs. So
+    of an input of shape (T, N, …), or of one that is made of parameters alone, the processes may
+    drop other elements than one would.
 
     Args:
         input: The values, of a floating-point dtype.
@@ -119,13 +124,19 @@ def _drop(input: T, shape: tuple[int, ...], p: float) -> T:
         shape: The shape of the mask, which broadcasts to the input's.
         p: The probability, from 0 to 1; at 1 nothing is left.
     """
-    keep = random_for_rows(default_generator().numpy, shape) >= p
+    random = default_generator().numpy
+    learned = isinstance(input, Parameter)  # which no row of a batch has for itself
+    drawn = random.random(shape, np.float32) if learned else random_for_rows(random, shape)
+    keep = drawn >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return apply(DROPOUT, input, np.multiply(keep, input.dtype.type(scale)))
 
 
 class Dropout(Module):
     """Sets each element to zero with probability ``p`` in training; see `functional.dropout`.
+
+    Where processes share a batch, the first dimension is to run over its rows, unless the input is
+    a `Parameter`.
 
     Args:
         p: The probability, from 0 to 1.

@@ -64,4 +64,5 @@ def term(
     (whole,) = total(own)
     if own or not whole:
         return loss * (own / whole if whole else part.weight)
-    return summed(criterion, output, target) / whole
+    counts = part.rows.size > 0  # or else a slope of 0 goes back, as normalisations add slopes up
+    return summed(criterion, output, target) * (counts / whole)

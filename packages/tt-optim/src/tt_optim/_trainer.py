@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -55,7 +54,7 @@ class Trainer:
         metrics: Functions of output and target by name, evaluated beside the loss. Each is a mean
             over samples, as an accuracy is, and no root of one: of batches, and of the parts that
             processes have, the mean is taken.
-        callbacks: What else to call.
+        callbacks: What else to call. Of several processes each calls its own; rank 0 may have more.
         generators: Random generators by name whose state belongs to the run, beside the
             default one.
         checkpoints: A folder, or `Checkpoints`.
@@ -139,7 +138,9 @@ class Trainer:
 
             parallel = DistributedDataParallel(model)
         if parallel is not None:
-            _check_shared(optimizer, parallel.module)
+            from .distributed._training import check_shared
+
+            check_shared(optimizer, parallel.module)
         self.parallel = parallel
         self.step = 0
         self.epoch = 0
@@ -150,7 +151,9 @@ class Trainer:
         self._metrics: Record = {}  # of the latest evaluation
         self._evaluated = -1  # the step it was made at
         self._saved = -1  # the step of the latest checkpoint
-        self._stopped = False
+        self._saving = checkpoints is not None  # here, or where another process writes them
+        self._stopping = False  # whether this process was asked to stop
+        self._stopped = False  # whether all that train the model know of it, and do
         self._position: Any = None  # of the loader in this epoch, if it has yet to be told
 
     # What a subclass may define otherwise
@@ -193,6 +196,9 @@ class Trainer:
             ValueError: Neither epochs nor steps are given, or the loader gives no batch.
             CheckpointError: A checkpoint cannot be written, none of those that there are can be
                 read or they are another model's; or there are some and ``resume`` is false.
+            DisagreementError: Several processes train the model, and are not about to do the same
+                or have come to differ.
+            RankLostError: Several do, and one has ended, or left ``fit`` with an error.
         """
         if epochs is None and steps is None:
             raise ValueError("fit: expected epochs or steps")
@@ -208,38 +214,54 @@ class Trainer:
             )
         self.planned = self._plan(loader, epochs, steps)
         callbacks = [*self.callbacks, *self._shown]
-        if self.parallel is not None:
-            from .distributed import agree_to_train, split
+        if self.parallel is None:
+            self._saving = self.checkpoints is not None
+            self._train(loader, evaluation, epochs, steps, callbacks)
+            return self.history
+        from .distributed import split
+        from .distributed._training import begin_alike, told_to_resume
 
-            world = self.parallel.world
-            agree_to_train(
-                world, self.optimizer, loader, evaluation,
-                epochs=epochs, steps=steps, begun_at_step=self.step, accumulate=self.accumulate,
-                max_norm=self.max_norm, evaluate_every=self.evaluate_every, metrics=[*self.metrics],
-            )  # fmt: skip
+        limits = {"epochs": epochs, "steps": steps}
+        world = self.parallel.world
+        callbacks = [each for each in callbacks if not (world.rank and each.writes)]
+        with told_to_resume(self, self.parallel):
+            self._saving = begin_alike(self, self.parallel, loader, evaluation, **limits)
             loader = split(loader, world)
             evaluation = None if evaluation is None else split(evaluation, world)
-            callbacks = [each for each in callbacks if not (world.rank and each.writes)]
+            self._train(loader, evaluation, epochs, steps, callbacks)
+            self.parallel.meet("the end of fit")  # what rank 0 wrote is there for all
+        return self.history
+
+    def _train(
+        self,
+        loader: Iterable[Batch],
+        evaluation: Iterable[Batch] | None,
+        epochs: int | None,
+        steps: int | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
         try:
             for callback in callbacks:
                 callback.on_fit_start(self)
+            self._share_stop("the first epoch")
             while not self._done(epochs, steps):
                 self._run_epoch(loader, evaluation, epochs, steps, callbacks)
-            if self.checkpoints is not None and self.step and self._saved != self.step:
-                self.save(loader)
-            if self.parallel is not None:
-                self.parallel.world.barrier()  # what rank 0 wrote is there for all
+            if self._saving and self.step and self._saved != self.step:
+                self._checkpoint(self.state_dict(loader))
         finally:
             for callback in callbacks:
                 callback.on_fit_end(self)
-        return self.history
 
     def _plan(self, loader: Any, epochs: int | None, steps: int | None) -> int | None:
-        planned = steps
-        if epochs is not None and hasattr(loader, "__len__"):
-            whole = epochs * -(-len(loader) // self.accumulate)
-            planned = whole if planned is None else min(planned, whole)
-        return planned
+        """Return how many updates there will be in all, as far as is known."""
+        if epochs is None:
+            return steps
+        try:
+            batches = len(loader)
+        except TypeError:  # a stream's, for one
+            return steps
+        whole = epochs * -(-batches // self.accumulate)
+        return whole if steps is None else min(steps, whole)
 
     def _done(self, epochs: int | None, steps: int | None) -> bool:
         return (
@@ -249,14 +271,16 @@ class Trainer:
         )
 
     def stop(self) -> None:
-        """Stop training after the current update; a callback may call it, of one process too."""
-        self._stopped = True
+        """Stop training after the current update; of several processes, one may call it for all."""
+        self._stopping = True
 
-    def _share_stop(self) -> None:
-        """Stop if any process does; there is nothing but callbacks to make one of them."""
-        if self.parallel is not None and self.callbacks:
-            (stopped,) = self.parallel.total(self._stopped)
-            self._stopped = stopped > 0
+    def _share_stop(self, place: str) -> None:
+        """Stop if this process was asked to, or another that trains the model with it."""
+        self._stopped = self._stopping
+        if self.parallel is not None:
+            self._stopped = any(self.parallel.meet(place, self._stopping))
+        if self._stopped:  # else it may have been asked to meanwhile, by a signal
+            self._stopping = True
 
     def _run_epoch(
         self,
@@ -280,24 +304,24 @@ class Trainer:
                 callback.on_step_end(self, record)
             if self.evaluate_every is not None and self.step % self.evaluate_every == 0:
                 self._run_evaluation(evaluation, callbacks)
-            self._share_stop()
+            self._share_stop(f"the end of update {self.step}")
             due = self.checkpoint_every is not None and self.step % self.checkpoint_every == 0
             # Taken before the loader moves on; written only if the epoch does, for a position
             # at its very end would be read as the start of the next.
-            state = self.state_dict(loader) if due and self.checkpoints is not None else None
+            state = self.state_dict(loader) if due and self._saving else None
             if self._done(None, steps):
                 self._position = position_of(loader)
                 if state is not None:
-                    self._write(state)
+                    self._checkpoint(state)
                 return
             group = list(islice(batches, self.accumulate))
             if group and state is not None:
-                self._write(state)
+                self._checkpoint(state)
         self._end(evaluation, callbacks)
-        if self.checkpoints is not None:
+        if self._saving:
             due = self.checkpoint_every is None or self.step % self.checkpoint_every == 0
             if due and self._saved != self.step:
-                self.save(loader)
+                self._checkpoint(self.state_dict(loader))
 
     def _update(self, group: Sequence[Batch]) -> Record:
         """Make one update from the batches of a group."""
@@ -349,6 +373,8 @@ class Trainer:
     def _end(self, evaluation: Iterable[Batch] | None, callbacks: Sequence[Callback]) -> None:
         """Close the epoch: its record, its evaluation, its scheduler."""
         self.epoch += 1
+        if self.parallel is not None:  # the last batch came to all at once
+            self.parallel.meet(f"the end of epoch {self.epoch}")
         self._batches = 0
         total, count = self._loss
         self._loss = (0.0, 0)
@@ -363,7 +389,7 @@ class Trainer:
         self.history.append(record)
         for callback in callbacks:
             callback.on_epoch_end(self, record)
-        self._share_stop()
+        self._share_stop(f"the start of epoch {self.epoch + 1}")
 
     # Evaluation
 
@@ -372,12 +398,14 @@ class Trainer:
     ) -> None:
         if evaluation is None:
             return
-        total = None if self.parallel is None else self.parallel.total
-        self._metrics, self._evaluated = self._means(evaluation, total), self.step
-        if self.parallel is not None:  # a model may have drawn for its part alone
-            generator = tt_tensor.default_generator()
-            states = self.parallel.world.gather_text(json.dumps(generator.get_state()))
-            generator.set_state(json.loads(states[0]))
+        if self.parallel is None:
+            self._metrics = self._means(evaluation, None)
+        else:
+            from .distributed._training import evaluation_total
+
+            with evaluation_total(self.parallel) as total:
+                self._metrics = self._means(evaluation, total)
+        self._evaluated = self.step
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(self._metrics["loss"])
         for callback in callbacks:
@@ -408,20 +436,35 @@ class Trainer:
     def save(self, loader: Iterable[Batch] | None = None) -> None:
         """Write a checkpoint now.
 
+        Of several processes rank 0 writes it, and waits for no other: `resume` does.
+
         Raises:
             CheckpointError: It cannot be written; the earlier ones are as they were.
         """
-        self._write(self.state_dict(loader))
-
-    def _write(self, state: State) -> None:
         if self.checkpoints is None:
             raise CheckpointError("Trainer: there is no folder for checkpoints; give checkpoints=")
-        if self.parallel is None or self.parallel.world.rank == 0:
-            self.checkpoints.save(self.step, state)
+        self._write(self.checkpoints, self.state_dict(loader))
+        if self.parallel is None:  # other processes may not save, and fit is to do the same in all
+            self._saved = self.step
+
+    def _checkpoint(self, state: State) -> None:
+        """Write a checkpoint on the way, of what all processes have."""
+        if self.parallel is not None:
+            from .distributed._training import still_alike
+
+            still_alike(self, self.parallel)
+        if self.checkpoints is not None:
+            self._write(self.checkpoints, state)
         self._saved = self.step
+
+    def _write(self, checkpoints: Checkpoints, state: State) -> None:
+        if self.parallel is None or self.parallel.world.rank == 0:
+            checkpoints.save(self.step, state)
 
     def resume(self, loader: Iterable[Batch] | None = None) -> bool:
         """Go on from the latest checkpoint that is whole.
+
+        Several processes call this together, and find what rank 0 has written by then.
 
         Args:
             loader: The loader that training goes on with.
@@ -432,17 +475,28 @@ class Trainer:
         Raises:
             CheckpointError: There are some and none can be read, or what they hold does not fit;
                 nothing has been changed then.
+            DisagreementError: Processes have found different ones.
         """
         if self.checkpoints is None:
             raise CheckpointError("Trainer: there is no folder for checkpoints; give checkpoints=")
-        if not self.checkpoints.steps():
+        if self.parallel is None:
+            return self._resume(self.checkpoints, loader)
+        from .distributed._training import agree_on_checkpoint
+
+        self.parallel.meet("resume")  # rank 0 has written what it writes
+        found = self._resume(self.checkpoints, loader)
+        agree_on_checkpoint(self.parallel, self.step if found else None, self.checkpoints.folder)
+        return found
+
+    def _resume(self, checkpoints: Checkpoints, loader: Iterable[Batch] | None) -> bool:
+        if not checkpoints.steps():
             return False
-        state = self.checkpoints.load()
+        state = checkpoints.load()
         try:
             self.load_state_dict(state, loader)
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(
-                f"Trainer: the checkpoint in {self.checkpoints.folder} does not fit: {error}"
+                f"Trainer: the checkpoint in {checkpoints.folder} does not fit: {error}"
             ) from error
         self._saved = self.step
         return True
@@ -475,7 +529,7 @@ class Trainer:
                 "loss": self._loss,
                 "metrics": dict(self._metrics),
                 "evaluated": self._evaluated,
-                "stopped": self._stopped,
+                "stopped": self._stopping,
                 "history": [dict(record) for record in self.history],
             },
         }
@@ -512,37 +566,21 @@ class Trainer:
     def _load(self, state: Mapping[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        if len(state["callbacks"]) != len(self.callbacks):
-            raise ValueError(
-                f"callbacks: expected {len(self.callbacks)}, got {len(state['callbacks'])}"
-            )
-        for callback, held in zip(self.callbacks, state["callbacks"], strict=True):
-            callback.load_state_dict(held)
+        own, held = self.callbacks, state["callbacks"]
+        if len(own) == len(held):
+            for callback, each in zip(own, held, strict=True):
+                callback.load_state_dict(each)
+        elif self.parallel is None or self.parallel.world.rank == 0:  # which may have more
+            raise ValueError(f"callbacks: expected {len(own)}, got {len(held)}")
         if state["generators"].keys() != {"", *self.generators}:
             raise ValueError(
                 f"generators: expected {sorted(self.generators)}, got "
                 f"{sorted(state['generators'].keys() - {''})}"
             )
         set_generators(self.generators, state["generators"])
-        own = state["trainer"]
-        self.step, self.epoch, self._batches = own["step"], own["epoch"], own["batches"]
-        self._loss, self._metrics = tuple(own["loss"]), dict(own["metrics"])
-        self._evaluated, self._stopped = own["evaluated"], own["stopped"]
-        self.history = [dict(record) for record in own["history"]]
-
-
-def _check_shared(optimizer: Optimizer, module: Module) -> None:
-    """Refuse parameters whose gradients the processes would not share.
-
-    Raises:
-        ValueError: The optimizer has some that are not the module's.
-    """
-    shared = {id(parameter) for parameter in module.parameters()}
-    listed = [p for group in optimizer.param_groups for p in group["params"]]
-    shapes = [str(p.shape) for p in listed if id(p) not in shared]
-    if shapes:
-        raise ValueError(
-            f"Trainer: the optimizer has parameters that are not the model's, of shapes "
-            f"{', '.join(shapes[:3])}; the processes share the gradients of what is in "
-            "parallel=DistributedDataParallel(nn.ModuleList([model, criterion]))"
-        )
+        run = state["trainer"]
+        self.step, self.epoch, self._batches = run["step"], run["epoch"], run["batches"]
+        self._loss, self._metrics = tuple(run["loss"]), dict(run["metrics"])
+        self._evaluated = run["evaluated"]
+        self._stopping = self._stopped = run["stopped"]
+        self.history = [dict(record) for record in run["history"]]

@@ -96,7 +96,7 @@ def test_the_others_stop_and_name_the_rank(
             found = [line for line in lines if f"this is rank {rank}, which cannot go on" in line]
             assert len(found) == 1
             assert f"RankLostError: {deed.others.format(who)}" in found[0]
-            assert "resume=True" in found[0]
+            assert found[0].endswith("which cannot go on without it. Start all ranks again")
 
 
 def test_a_rank_that_does_not_notice_is_ended(launch: Launch) -> None:

@@ -53,6 +53,7 @@ def test_a_lost_rank_is_named_and_training_goes_on_from_the_last_checkpoint(
     assert len(lost) == 2  # ranks 0 and 2 each say it
     assert all("rank 1" in line for line in lost), lost
     assert "was killed by SIGKILL" in done.errors
+    assert done.errors.count("The last checkpoint, of step 8, is whole") == 2
     checkpoints = optim.Checkpoints(folder / "checkpoints")
     assert checkpoints.steps()[-1] == 8
     assert checkpoints.load()["trainer"]["step"] == 8
@@ -75,6 +76,11 @@ def test_a_lost_rank_is_named_and_training_goes_on_from_the_last_checkpoint(
         ("other_data", "data", "5 batches of data", "5 batches of data"),
         ("other_length", "data", "4 batches of data", "5 batches of data"),
         ("other_rate", "training", "SGD of 4 with lr=0.2", "SGD of 4 with lr=0.1"),
+        ("other_buckets", "options", "bucket_cap_mb=1e-05", "bucket_cap_mb=2.0"),
+        ("other_statistics", "options", "sync_batch_norm=False", "sync_batch_norm=True"),
+        ("other_schedule", "training", "schedule=epoch", "schedule=step"),
+        ("other_decay", "training", "scheduler.gamma=0.2", "scheduler.gamma=0.5"),
+        ("other_average", "training", "average=ExponentialMovingAverage", "average=None"),
     ],
 )
 def test_ranks_that_were_started_differently_are_told_at_the_start(
@@ -114,6 +120,19 @@ def test_steps_leave_the_gradients_of_the_whole_batch(launch: Launch, tmp_path: 
         ("backward_outside", "call backward inside its block"),
         ("drawn_alone", "the ranks no longer have the same random numbers"),
         ("not_the_models", "parameters that are not the model's, of shapes (7, 1), (7,)"),
+        ("head_replaced", "the model has other parameters than when this was made"),
+        ("momentum_of_rank_0", "  rank 1 has nothing\n  rank 0 has optimizer.0.step=1"),
+        ("weights_of_rank_1", "  rank 1 has model.0.weight at a distance of "),
+        (
+            "other_order",
+            "the ranks no longer have the same first batch of the loader:\n  rank 1 has",
+        ),
+        (
+            "other_evaluation",
+            "  rank 1 is at the end of an evaluation with 6 sums\n"
+            "  rank 0 is at the end of an evaluation with 9 sums",
+        ),
+        ("shorter_epochs", "  rank 1 is at the end of epoch 1\n  rank 0 is at step 4 of"),
     ],
 )
 def test_steps_refuse(launch: Launch, tmp_path: Path, case: str, message: str) -> None:
@@ -156,8 +175,36 @@ def test_parameters_that_are_thawed_on_the_way_are_trained_alike(
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
 
 
-def test_one_rank_may_evaluate_alone_and_stop_all(launch: Launch, tmp_path: Path) -> None:
-    assert found(launch(3, TRAINING, "one_evaluates_and_stops", str(tmp_path))) == [3, 3, 3]
+@pytest.mark.parametrize(
+    "case", ["one_evaluates_and_stops", "callbacks_of_rank_0", "stopped_in_loss"]
+)
+def test_one_rank_may_stop_all(launch: Launch, tmp_path: Path, case: str) -> None:
+    assert found(launch(3, TRAINING, case, str(tmp_path))) == [3, 3, 3]
+
+
+def test_weights_may_be_loaded_on_rank_0_alone(launch: Launch, tmp_path: Path) -> None:
+    alone, shared = (found(launch(n, TRAINING, "loaded_on_rank_0", str(tmp_path))) for n in (1, 2))
+    for mine, theirs in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", ["caught", "caught_in_callback", "step_skipped"])
+def test_a_rank_that_catches_an_error_cannot_go_on(
+    launch: Launch, tmp_path: Path, case: str
+) -> None:
+    done = launch(3, TRAINING, case, str(tmp_path))
+    assert done.code != 0
+    assert done.seconds < 30
+    lost = sorted(line for line in done.errors.splitlines() if "RankLostError: rank 1" in line)
+    assert len(lost) == 3
+    for rank, line in enumerate(lost):
+        assert "gave up with ValueError: bad thing; " in line
+        assert f"this is rank {rank}, which cannot go on" in line
+    assert "resume=True" not in done.errors  # there is nothing to go on from
+
+
+def test_all_ranks_go_on_from_what_rank_0_saved(launch: Launch, tmp_path: Path) -> None:
+    assert found(launch(3, TRAINING, "saved_by_hand", str(tmp_path))) == [[True] * 3] * 2
 
 
 def test_gradients_in_half_precision_stay_so(launch: Launch, tmp_path: Path) -> None:

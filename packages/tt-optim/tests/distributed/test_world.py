@@ -173,3 +173,110 @@ def test_a_program_that_had_begun_goes_on(launch: Callable[..., Any], tmp_path: 
     assert run.code == 0, run.errors
     assert run.output.split() == ["once", "once"]
     assert [(tmp_path / f"end-{rank}").read_text() for rank in (0, 1)] == ["x", "x"]
+
+
+LEFT_BEHIND = """
+    import multiprocessing
+    import subprocess
+    import sys
+    import time
+    import warnings
+    from concurrent.futures import ThreadPoolExecutor
+    from tt_optim.distributed import world
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forks
+    begin, words, end = sys.argv[1:]
+    exec(begin)
+    try:
+        world()
+    except RuntimeError as error:
+        assert f"what it has started: {words}" in str(error), error
+        assert "Call tt_optim.distributed.world() at the top of the program" in str(error)
+    else:
+        raise AssertionError("the run was joined")
+    exec(end)
+    assert world().size == 2
+"""
+STARTED = {
+    "a thread": (
+        "it = ThreadPoolExecutor(1, 'reader'); it.submit(len, '').result()",
+        "thread reader_0. ",
+        "it.shutdown()",
+    ),
+    "a process": (
+        "it = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)",
+        "process ",
+        "it.communicate(b'1')",
+    ),
+    "a process of multiprocessing": (
+        "it = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,), "
+        "name='sleeper'); it.start()",
+        "process ",
+        "it.kill(); it.join()",
+    ),
+}
+
+
+@pytest.mark.parametrize("begin_words_end", STARTED.values(), ids=STARTED)
+def test_what_would_not_go_on_is_refused(
+    begin_words_end: tuple[str, str, str], launch: Callable[..., Any]
+) -> None:
+    run = launch(2, LEFT_BEHIND, *begin_words_end)
+    assert run.code == 0, run.errors
+
+
+BEFORE = """
+    import os
+    import subprocess
+    import sys
+    from concurrent.futures import ThreadPoolExecutor
+
+    if sys.argv[1] == "mpi":
+        from mpi4py import MPI  # so that the program stays where it is
+        pool = ThreadPoolExecutor(1)
+        pool.submit(len, "").result()
+    ended = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    from tt_optim.distributed import world
+
+    w = world()
+    assert ended.wait() == 3
+    if sys.argv[1] == "mpi":
+        assert pool.submit(len, "ab").result() == 2
+    w.barrier()
+"""
+
+
+@pytest.mark.parametrize("first", ["mpi", "nothing"])
+def test_what_had_ended_or_stays_has_its_result(first: str, launch: Callable[..., Any]) -> None:
+    run = launch(2, BEFORE, first)
+    assert run.code == 0, run.errors
+
+
+ALONE = """
+    import os
+    import subprocess
+    import sys
+    import warnings
+    from tt_nn.seam import launched
+    from tt_optim.distributed import world
+
+    place = launched()
+    w = world()
+    assert place == launched() == (w.rank, w.size)
+    program = "from mpi4py import MPI; from tt_optim.distributed import world; "
+    program += "print(world(), MPI.COMM_WORLD.size)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "None 1\\n"), done
+    warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if launched() is None and world() is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    w.barrier()
+"""
+
+
+def test_what_a_rank_starts_is_alone(launch: Callable[..., Any]) -> None:
+    run = launch(2, ALONE)
+    assert run.code == 0, run.errors

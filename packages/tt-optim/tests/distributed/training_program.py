@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,29 @@ def other_data(rank: int, folder: Path) -> Any:
     trainer(network(), folder).fit(batches, steps=1)
 
 
+class Made:
+    """A loader of one's own, of which only the type is known."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[tuple[tt.Tensor, tt.Tensor]]:
+        return iter(self.batches)
+
+
+def other_order(rank: int, folder: Path) -> Any:
+    """Give rank 1 the batches of a loader of its own in another order."""
+    batches = data()
+    trainer(network(), folder).fit(Made(batches[::-1] if rank == 1 else batches), steps=1)
+
+
+def other_evaluation(rank: int, folder: Path) -> Any:
+    """Give rank 1 fewer batches to evaluate on, by a loader of its own."""
+    batches = data()
+    evaluation = Made(batches[: 2 if rank == 1 else 3])
+    trainer(network(), folder).fit(batches, epochs=1, evaluation=evaluation)
+
+
 def other_length(rank: int, folder: Path) -> Any:
     """Give rank 1 fewer batches."""
     batches = data()
@@ -103,6 +127,46 @@ def other_rate(rank: int, folder: Path) -> Any:
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.2 if rank == 1 else 0.1)
     optim.Trainer(model, optimizer, nn.MSELoss(), progress=False).fit(data(), steps=1)
+
+
+def other_buckets(rank: int, folder: Path) -> Any:
+    """Let the gradients of rank 1 travel in other pieces."""
+    DistributedDataParallel(network(), bucket_cap_mb=1e-5 if rank == 1 else 2.0)
+
+
+def other_statistics(rank: int, folder: Path) -> Any:
+    """Let rank 1 use the statistics of its own rows."""
+    DistributedDataParallel(nn.BatchNorm1d(4), sync_batch_norm=rank != 1)
+
+
+def other_settings(rank: int, folder: Path, gamma: float = 0.5, **settings: Any) -> Any:
+    """Train with settings that a rank may have alone."""
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    optim.Trainer(
+        model,
+        optimizer,
+        nn.MSELoss(),
+        scheduler=optim.StepLR(optimizer, 2, gamma),
+        average=optim.ExponentialMovingAverage(model) if settings.pop("average", False) else None,
+        progress=False,
+        **settings,
+    ).fit(data(), steps=1)
+
+
+def other_schedule(rank: int, folder: Path) -> Any:
+    """Step the scheduler of rank 1 after epochs."""
+    other_settings(rank, folder, schedule="epoch" if rank == 1 else "step")
+
+
+def other_decay(rank: int, folder: Path) -> Any:
+    """Let the learning rate of rank 1 fall faster."""
+    other_settings(rank, folder, gamma=0.2 if rank == 1 else 0.5)
+
+
+def other_average(rank: int, folder: Path) -> Any:
+    """Average on rank 1 alone."""
+    other_settings(rank, folder, average=rank == 1)
 
 
 def ranks_of(model: nn.Module, **options: Any) -> tuple[DistributedDataParallel, World]:
@@ -264,6 +328,186 @@ def one_evaluates_and_stops(rank: int, folder: Path) -> Any:
     ranks = world()
     assert ranks is not None
     return ranks.gather(np.array([trainer.step])).ravel().tolist()
+
+
+def callbacks_of_rank_0(rank: int, folder: Path) -> Any:
+    """Return after how many steps all ranks stop, where only rank 0 has callbacks.
+
+    They log, in a run with checkpoints which then goes on.
+    """
+    made = []
+    for steps in (2, 9):
+        model = nn.Linear(4, 1)
+        log, stop = optim.JSONLog(folder / "log.jsonl"), OnRank0()
+        trainer = optim.Trainer(
+            model,
+            optim.SGD(model.parameters(), lr=0.1),
+            nn.MSELoss(),
+            callbacks=[log, stop] if rank == 0 else [],
+            checkpoints=folder / "checkpoints",
+            progress=False,
+        )
+        trainer.fit([(tt.ones(4, 4), tt.ones(4, 1))] * 5, steps=steps, resume=True)
+        made.append(trainer.step)
+    ranks = world()
+    assert ranks is not None
+    assert ranks.gather(np.array(made[0])).tolist() == [2] * ranks.size
+    return ranks.gather(np.array(made[1])).tolist()
+
+
+def stopped_in_loss(rank: int, folder: Path) -> Any:
+    """Return after how many steps all ranks stop when one of them says so while it computes."""
+
+    class Stops(optim.Trainer):
+        def loss(self, batch: Any) -> Any:
+            if rank == 1 and self.step == 2:
+                self.stop()
+            return super().loss(batch)
+
+    model = nn.Linear(4, 1)
+    trainer = Stops(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss(), progress=False)
+    trainer.fit([(tt.ones(4, 4), tt.ones(4, 1))] * 5, epochs=9)
+    ranks = world()
+    assert ranks is not None
+    return ranks.gather(np.array(trainer.step)).tolist()
+
+
+def loaded_on_rank_0(rank: int, folder: Path) -> Any:
+    """Return parameters and history of a model that rank 0 alone changes before training.
+
+    Once before the trainer is made, and once after it.
+    """
+    model = network()
+
+    def load() -> None:
+        if rank == 0:
+            with tt.no_grad():
+                for param in model.parameters():
+                    param *= 3
+
+    load()
+    trainer = optim.Trainer(
+        model,
+        optim.SGD(model.parameters(), lr=0.01, momentum=0.9),
+        nn.MSELoss(),
+        average=optim.ExponentialMovingAverage(model, decay=0.99),
+        progress=False,
+    )
+    load()
+    history = trainer.fit(data(), epochs=2, evaluation=data())
+    ranks = world()
+    if ranks is not None:
+        losses = ranks.gather(np.array([line["val_loss"] for line in history]))
+        assert (losses == losses[0]).all()
+    return [*(p.tolist() for p in model.parameters()), [list(line.values()) for line in history]]
+
+
+def caught(rank: int, folder: Path) -> Any:
+    """Go on after an error of rank 1 in a step."""
+    model = network()
+
+    def criterion(output: tt.Tensor, target: tt.Tensor) -> tt.Tensor:
+        if rank == 1 and run.step == 2:
+            raise ValueError("bad thing")
+        return nn.MSELoss()(output, target)
+
+    run = optim.Trainer(model, optim.SGD(model.parameters(), lr=0.01), criterion, progress=False)
+    go_on(run)
+
+
+def caught_in_callback(rank: int, folder: Path) -> Any:
+    """Go on after an error of a callback of rank 1."""
+
+    class Bad(optim.Callback):
+        def on_step_end(self, trainer: optim.Trainer, record: dict[str, float]) -> None:
+            if rank == 1:
+                raise ValueError("bad thing")
+
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    go_on(optim.Trainer(model, optimizer, nn.MSELoss(), callbacks=[Bad()], progress=False))
+
+
+def go_on(trainer: optim.Trainer) -> None:
+    """Train with one epoch more each time, whatever error there was."""
+    for epochs in range(1, 4):
+        try:
+            trainer.fit(data(), epochs=epochs)
+        except ValueError:
+            continue
+
+
+def step_skipped(rank: int, folder: Path) -> Any:
+    """Go on after an error of rank 1 in a step that is written out."""
+    model = network()
+    parallel, _ = ranks_of(model, bucket_cap_mb=1e-5)
+    for k, (x, _) in enumerate(data()):
+        try:
+            with parallel.step(x) as part:
+                loss = model(part.batch).square().mean()
+                if rank == 1 and k == 1:
+                    raise ValueError("bad thing")
+                (loss * part.weight).backward()
+        except ValueError:
+            continue
+
+
+def saved_by_hand(rank: int, folder: Path) -> Any:
+    """Return which ranks go on from what rank 0 saved late, where all call save, or it alone."""
+    ranks, found = world(), []
+    assert ranks is not None
+    for alone in (False, True):
+        run = trainer(network(), folder / str(alone))
+        if rank == 0:
+            time.sleep(0.3)
+        if rank == 0 or not alone:
+            run.save()
+        found.append(ranks.gather(np.array(run.resume())).tolist())
+    return found
+
+
+def head_replaced(rank: int, folder: Path) -> Any:
+    """Replace a layer after the trainer was made."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 1))
+    run = trainer(model, folder)
+    model[1] = nn.Linear(5, 1)
+    run.optimizer.add_param_group({"params": list(model[1].parameters())})
+    run.fit(data(), steps=1)
+
+
+def momentum_of_rank_0(rank: int, folder: Path) -> Any:
+    """Make a step on rank 0 alone before training."""
+    model = nn.Linear(4, 1)
+    run = trainer(model, folder)
+    if rank == 0:
+        model(tt.ones(2, 4)).sum().backward()
+        run.optimizer.step()
+    run.fit(data(), steps=1)
+
+
+def weights_of_rank_1(rank: int, folder: Path) -> Any:
+    """Change a weight on rank 1 alone while training."""
+
+    class Changes(optim.Callback):
+        def on_step_end(self, trainer: optim.Trainer, record: dict[str, float]) -> None:
+            if rank == 1:
+                with tt.no_grad():
+                    next(model.parameters()).mul_(2)
+
+    model = network()
+    run = trainer(model, folder)
+    run.callbacks.append(Changes())
+    run.fit(data(), steps=8)
+
+
+def shorter_epochs(rank: int, folder: Path) -> Any:
+    """Give rank 1 fewer batches, of a loader that does not tell."""
+
+    class Batches:
+        def __iter__(self) -> Any:
+            return iter(data()[: 3 if rank == 1 else 5])
+
+    trainer(network(), folder).fit(Batches(), epochs=2)
 
 
 def half_precision(rank: int, folder: Path) -> Any:

@@ -55,7 +55,7 @@ class _Pool:
 
     def start(self) -> None:
         for _ in range(self.size - 1):
-            threading.Thread(target=_serve, args=(self.waiting,), daemon=True).start()
+            threading.Thread(target=_serve, args=(self.waiting,), name="tt-nn", daemon=True).start()
 
     def close(self) -> None:
         for _ in range(self.size - 1):

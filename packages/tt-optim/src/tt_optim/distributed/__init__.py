@@ -4,7 +4,6 @@
 """
 
 from ._agreement import DisagreementError as DisagreementError
-from ._agreement import agree_to_train as agree_to_train
 from ._membership import world as world
 from ._parallel import DistributedDataParallel as DistributedDataParallel
 from ._parallel import Part as Part

@@ -9,6 +9,7 @@ first gives the others of this host the time to end by themselves, each with an 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -19,6 +20,8 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import active_children
+from subprocess import Popen
 
 # Not on every system: `start` does nothing where there is no fork.
 _PASSED_ON = [
@@ -40,10 +43,20 @@ def start(rank: int) -> socket.socket | None:
         The line to the guard, which ends when the guard does; `report_start` writes to it. None
         where nothing was done: the launcher is none of MPICH's kind, the system has no fork, or
         this is not the main thread.
+
+    Raises:
+        RuntimeError: The program has started what would not go on with it.
     """
     possible = "PMI_FD" in os.environ and hasattr(os, "fork") and os.path.isfile(__file__)
     if not possible or threading.current_thread() is not threading.main_thread():
         return None
+    if left := _left_behind():
+        raise RuntimeError(
+            "under mpiexec the program goes on in a child of this process, without what it has "
+            f"started: {', '.join(left)}. Call tt_optim.distributed.world() at the top of the "
+            "program, before anything is started, or import mpi4py.MPI there: then the program "
+            "stays where it is, and if a rank is lost the others may not learn which"
+        )
     line, far = socket.socketpair()
     far.set_inheritable(True)
     sys.stdout.flush()  # else what waits to be written would be written twice
@@ -51,8 +64,8 @@ def start(rank: int) -> socket.socket | None:
     # From its first moment on, the guard takes signals in turn and is not ended by them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [*_PASSED_ON, signal.SIGCHLD])
     with warnings.catch_warnings():
-        # Python warns, for threads do not exist in the child and may hold locks there. The
-        # threads here are of BLAS and of tt-nn, which both start theirs anew after a fork.
+        # Python warns, for threads do not exist in the child and may hold locks there. Those that
+        # are left are of BLAS and of tt-nn, which both start theirs anew after a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child != 0:
@@ -61,6 +74,18 @@ def start(rank: int) -> socket.socket | None:
     far.close()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return line
+
+
+def _left_behind() -> list[str]:
+    """Return what a child of this process would wait for in vain: threads and processes."""
+    here = threading.main_thread()
+    threads = [each.name for each in threading.enumerate() if each is not here]
+    found = [f"thread {name}" for name in threads if name != "tt-nn"]  # which starts its own anew
+    found += [f"process {each.pid} ({each.name})" for each in active_children()]
+    # To Popen.wait a process that is no child of this one has ended, and well.
+    popens = [each for each in gc.get_objects() if issubclass(type(each), Popen)]
+    running = [each for each in popens if each.poll() is None]
+    return found + [f"process {each.pid} ({each.args!s:.50})" for each in running]
 
 
 def report_start(line: socket.socket, processes: Iterable[int]) -> None:

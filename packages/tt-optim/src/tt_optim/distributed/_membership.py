@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-from tt_nn.seam import launched
+from tt_nn.seam import keep_place, launched
 
 from . import _guard
 from ._peers import Peers, RankLostError
@@ -28,26 +28,32 @@ _PASSING = 1.0  # seconds for launchers to pass on what all ranks printed before
 _INSTALL = '`pip install "tt-optim[mpi]"` brings what is needed'
 
 
-@cache
 def world() -> World | None:
     """Return all processes of this run, or None where this one was started alone.
 
-    The launcher is ``mpiexec`` of MPI: ``mpiexec -n 4 python train.py``. The first call joins the
-    run. Under MPICH's launcher on POSIX the program then goes on in a child process, so that the
-    others can be told how it ended; call this before files are locked or threads are started.
+    The launcher is ``mpiexec`` of MPI: ``mpiexec -n 4 python train.py``. The first call, which is
+    `Trainer`'s unless the program makes one, joins the run. Under MPICH's launcher on POSIX the
+    program then goes on in a child process, so that the others can be told how it ended. Call this
+    at the top of a program that starts threads or processes, or locks files: none of them would go
+    on with it. What the program starts later is alone: no rank, as the launcher's variables are
+    taken out of the environment.
 
     Raises:
         ImportError: Several processes were started, and MPI is missing or cannot be loaded.
-        RuntimeError: The launcher belongs to another MPI than the one that is installed.
+        RuntimeError: The launcher belongs to another MPI than the one that is installed, or the
+            program has started threads or processes that would not go on with it.
 
     Example:
         >>> world() is None
         True
     """
     place = launched()
-    if place is None:
-        return None
-    rank, size = place
+    return None if place is None else _join(*place)
+
+
+@cache
+def _join(rank: int, size: int) -> World:
+    """Join the run of so many processes as one of them."""
     several = f"this is process {rank} of {size} that were started together"
     if find_spec("mpi4py") is None:
         raise ImportError(f"{several}, but mpi4py is not installed: {_INSTALL}")
@@ -68,6 +74,7 @@ def world() -> World | None:
             f"{several}, but MPI knows of {mpi.COMM_WORLD.size}: `mpiexec` belongs to another MPI "
             f"than {mpi.Get_library_version().strip().splitlines()[0]}; use the one beside python"
         )
+    keep_place()
     return membership.join(mpi)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import zip_longest
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,7 +20,7 @@ from tt_optim._batches import count_rows, stand_in, take_rows
 from tt_optim._position import Resumable
 from tt_tensor.seam import Rows, rows, share
 
-from ._agreement import agree, describe_model, describe_seed
+from ._agreement import Claim, agree, describe_batch, describe_model, describe_seed
 from ._buckets import Buckets
 from ._membership import world as started
 from ._world import World
@@ -30,6 +30,12 @@ Array = NDArray[Any]
 _OWN_NUMBERS = (
     "Something drew from the default generator on one rank alone, or for that rank's rows alone. "
     "Give it a Generator of its own; numbers for rows are drawn by tt_tensor.seam.for_rows."
+)
+
+
+_WHOLE = (
+    "Give every rank the whole of each batch, in the same order: seed what shuffles. Each rank "
+    "takes its rows of it."
 )
 
 
@@ -73,7 +79,8 @@ class DistributedDataParallel:
     ``tt_tensor.seam.for_rows``; buffers other than those of normalisations are each rank's own.
 
     Args:
-        module: The model, the same on every rank; rank 0's parameters and buffers are taken.
+        module: The model, the same on every rank, with all its modules; rank 0's parameters and
+            buffers are taken.
         world: The processes; those that the launcher started unless given.
         bucket_cap_mb: Megabytes of a bucket. Small ones set out early, large ones are fewer.
         sync_batch_norm: Whether the statistics of `BatchNorm1d` and `BatchNorm2d` are the whole
@@ -127,16 +134,22 @@ class DistributedDataParallel:
         self.module = module
         self.world = found
         self.sync_batch_norm = sync_batch_norm
-        agree(found, "model", describe_model(module))
-        agree(found, "seed", describe_seed())
+        agree(
+            found,
+            "the start of DistributedDataParallel",
+            Claim("model", describe_model(module)),
+            Claim("seed", describe_seed()),
+            Claim("options", f"{bucket_cap_mb=}\n{sync_batch_norm=}"),
+        )
         self._inside = _channel_inside(found)
         self._params = list(module.parameters())
         if not any(param.requires_grad for param in self._params):
             raise ValueError("DistributedDataParallel: no parameter of the model requires grad")
-        self.broadcast([*self._params, *module.buffers()])
+        self.broadcast_model()
         self._capacity = round(bucket_cap_mb * 2**20)
         self._hooks: list[RemovableHandle] = []
         self._fill_buckets()
+        self._steps = 0
         self._collecting = False
         self._synchronised = True
         self._summed = False  # whether the gradients that there are are those of all ranks
@@ -156,6 +169,24 @@ class DistributedDataParallel:
     def _take(self, i: int, param: Tensor) -> None:
         if self._collecting:
             self.buckets.take(i)
+
+    def broadcast_model(self) -> None:
+        """Make the parameters and buffers of the model what they are on rank 0.
+
+        Raises:
+            RuntimeError: The model has other parameters than when this was made.
+        """
+        self._check_model()
+        self.broadcast([*self._params, *self.module.buffers()])
+
+    def _check_model(self) -> None:
+        pairs = zip_longest(self.module.parameters(), self._params)
+        if any(now is not then for now, then in pairs):
+            raise RuntimeError(
+                "DistributedDataParallel: the model has other parameters than when this was made, "
+                "whose gradients the processes would not share; make it, or the Trainer and its "
+                "optimizer, after the last change of the model's modules"
+            )
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Make tensors what they are on rank 0, in place."""
@@ -192,11 +223,19 @@ class DistributedDataParallel:
         Raises:
             TypeError: The batch has no rows.
             ValueError: It has none on any rank.
-            DisagreementError: The ranks no longer draw the same random numbers, or no longer learn
-                the same parameters.
-            RuntimeError: No gradient has come on any rank.
-            RankLostError: Another process is gone.
+            DisagreementError: The ranks no longer draw the same random numbers, no longer learn
+                the same parameters, or do different things.
+            RuntimeError: No gradient has come on any rank, or the model has other parameters.
+            RankLostError: Another process is gone, or a step has ended with an error: this one
+                with one inside its block, which the others are told of, or an earlier one.
         """
+        with self.world.together(), self._step(batch) as part:
+            yield part
+
+    @contextmanager
+    def _step(self, batch: Any) -> Iterator[Part]:
+        self._check_model()
+        self._steps += 1
         learned = [param.requires_grad for param in self._params]
         own = self._own_rows(count_rows(batch), learned)
         if self._summed and self.world.rank:  # rank 0 has them for all
@@ -234,27 +273,44 @@ class DistributedDataParallel:
 
     def _own_rows(self, count: int, learned: list[bool]) -> Rows:
         """Return which rows of the batch are here, and make sure that the ranks still agree."""
-        state = zlib.crc32(bytes(learned), zlib.crc32(describe_seed().encode()))
-        told = self.world.gather(np.array([count, state]))
-        if len(set(told[:, 1].tolist())) > 1:
-            agree(self.world, "random numbers", describe_seed(), _OWN_NUMBERS)
-            lines = "\n".join(f"requires_grad={each}" for each in learned)
-            agree(self.world, "parameters to learn", lines, "Freeze them on all ranks alike.")
-        counts = told[:, 0]
-        start = int(counts[: self.world.rank].sum())
-        if not counts.any():
+        counts = agree(
+            self.world,
+            f"step {self._steps} of the {type(self.module).__name__}",
+            Claim("random numbers", describe_seed(), _OWN_NUMBERS),
+            Claim("parameters to learn", _lines(learned), "Freeze them on all ranks alike."),
+            Claim("synchronisation", f"no_sync={not self._synchronised}", "Use it on all alike."),
+            told=count,
+        )
+        if not any(counts):
             raise ValueError("step: the batch has no rows on any rank")
-        return Rows(start, start + count, int(counts.sum()))
+        start = sum(counts[: self.world.rank])
+        return Rows(start, start + count, sum(counts))
 
     def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         self._inside.all_reduce(values)
         return values
+
+    def meet(self, place: str, told: int = 0) -> list[int]:
+        """Return the numbers that ranks tell, once all have come to the same place.
+
+        Args:
+            place: The place in the program, in words.
+            told: The number that this rank tells.
+
+        Raises:
+            DisagreementError: Another rank is at another place.
+        """
+        return agree(self.world, place, told=told)
 
     def total(self, *values: float) -> list[float]:
         """Return the sums of some numbers over all ranks."""
         summed = np.array(values, np.float64)
         self.world.all_reduce(summed)
         return [float(value) for value in summed]
+
+
+def _lines(learned: Iterable[bool]) -> str:
+    return "\n".join(f"requires_grad={each}" for each in learned)
 
 
 @cache
@@ -296,7 +352,10 @@ class _Parts:
         self._world = world
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self._loader:
+        for number, batch in enumerate(self._loader):
+            if not number:  # of which nothing is known before
+                first = Claim("first batch of the loader", describe_batch(batch), _WHOLE)
+                agree(self._world, "the first batch", first)
             yield take_rows(batch, share(count_rows(batch), self._world.size, self._world.rank))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ _ENDED = 5.0  # seconds for what a rank sent before it ended to arrive
 
 
 class RankLostError(RuntimeError):
-    """Another rank has ended, and what this one waits for will never come.
+    """A rank has ended or given up, and what the others wait for will never come.
 
     Attributes:
         rank: The rank that was lost.
@@ -28,9 +29,9 @@ class RankLostError(RuntimeError):
     """
 
     def __init__(self, rank: int, reason: str, here: int) -> None:
+        without = " without it" if rank != here else ", for the others no longer wait for it"
         super().__init__(
-            f"{reason}; this is rank {here}, which cannot go on without it. The last checkpoint is "
-            "whole: start all ranks again, with resume=True"
+            f"{reason}; this is rank {here}, which cannot go on{without}. Start all ranks again"
         )
         self.rank = rank
         self.reason = reason
@@ -48,6 +49,23 @@ class Peer:
         return f"rank {self.rank} (process {self.process} on {self.host})"
 
 
+@dataclass
+class _Notice:
+    """What a rank told of itself.
+
+    Attributes:
+        lost: The rank that was lost, which may be another.
+        reason: What became of it; nothing where the rank came to the end of its program.
+        ended: Whether the rank ends, and does not only give up its part in the run.
+        since: When that was heard.
+    """
+
+    lost: int
+    reason: str
+    ended: bool
+    since: float
+
+
 class Peers:
     """Who the other ranks are, and what became of them.
 
@@ -61,7 +79,8 @@ class Peers:
     def __init__(self, mpi: Any) -> None:
         self._mpi = mpi
         self._notices = mpi.COMM_WORLD.Dup()  # apart from the program's own collectives
-        self._heard: dict[int, tuple[int, str, float]] = {}  # rank: (lost, reason, since when)
+        self._heard: dict[int, _Notice] = {}  # of each rank
+        self._lost_here: tuple[int, str] | None = None  # for which this rank gave up, and why
         self._sent: list[Any] = []
         card = np.array([(os.getpid(), _namespace(), socket.gethostname().encode())], _CARD)
         cards = np.empty(self._notices.size, _CARD)
@@ -93,14 +112,30 @@ class Peers:
             if peer.rank not in self._heard:
                 return self._lost(peer.rank, f"{peer} is gone: killed, or ended at once")
         for peer in gone:
-            lost, reason, _ = self._heard[peer.rank]
-            return self._lost(lost, reason or _ended(peer))
-        for rank, (lost, reason, since) in self._heard.items():
-            if reason:
-                return self._lost(lost, reason)
-            if not leaving and time.monotonic() - since > _ENDED:
+            notice = self._heard[peer.rank]
+            return self._lost(notice.lost, notice.reason or _ended(peer))
+        for rank, notice in self._heard.items():
+            if notice.reason and (notice.ended or not leaving):
+                return self._lost(notice.lost, notice.reason)
+            if not leaving and notice.ended and time.monotonic() - notice.since > _ENDED:
                 return self._lost(rank, _ended(self._all[rank]))
         return None
+
+    def give_up(self, error: BaseException) -> None:
+        """Take part in nothing any more, for an error of this rank, and tell all others."""
+        if self._lost_here is None:
+            self._lost_here = self._cause(error, "gave up with")
+            with suppress(self._mpi.Exception):  # of some transports, to one that is gone
+                self._tell(*self._lost_here, ended=False)
+
+    def check(self) -> None:
+        """Make sure that this rank has not given up.
+
+        Raises:
+            RankLostError: It has, for this reason.
+        """
+        if self._lost_here is not None:
+            raise self._lost(*self._lost_here)
 
     def tell_end(self) -> None:
         """Tell all others that this rank has come to the end of its program."""
@@ -108,20 +143,21 @@ class Peers:
 
     def tell_error(self, error: BaseException) -> None:
         """Tell all others that this rank ends with an error, and which."""
-        if isinstance(error, RankLostError):  # pass on the cause, not what followed from it
-            self._tell(error.rank, error.reason)
-        else:
-            text = f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
-            self._tell(self.own.rank, f"{self.own} ended with {text}")
+        self._tell(*self._cause(error, "ended with"))
 
     def start_barrier(self) -> Any:
         """Begin a barrier that no collective of the program can be mistaken for."""
         return self._notices.Ibarrier()
 
-    def _tell(self, lost: int, reason: str) -> None:
-        notice = np.frombuffer(
-            lost.to_bytes(8, "little") + reason.encode(errors="replace")[:_LONGEST], np.uint8
-        )
+    def _cause(self, error: BaseException, did: str) -> tuple[int, str]:
+        if isinstance(error, RankLostError):  # pass on the cause, not what followed from it
+            return error.rank, error.reason
+        text = f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
+        return self.own.rank, f"{self.own} {did} {text}"
+
+    def _tell(self, lost: int, reason: str, ended: bool = True) -> None:
+        head = lost.to_bytes(8, "little") + bytes([ended])
+        notice = np.frombuffer(head + reason.encode(errors="replace")[:_LONGEST], np.uint8)
         for rank in range(len(self._all)):
             if rank != self.own.rank:
                 self._sent.append(self._notices.Isend(notice, rank))
@@ -134,9 +170,12 @@ class Peers:
         while self._notices.Iprobe(status=status):
             notice = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
             self._notices.Recv(notice, status.source)
-            lost = int.from_bytes(notice[:8].tobytes(), "little")
-            reason = notice[8:].tobytes().decode(errors="replace")
-            self._heard[status.source] = (lost, reason, time.monotonic())
+            lost, ended = int.from_bytes(notice[:8].tobytes(), "little"), bool(notice[8])
+            reason = notice[9:].tobytes().decode(errors="replace")
+            earlier = self._heard.get(status.source)
+            if earlier is not None and earlier.reason:  # the cause; this followed from it
+                lost, reason = earlier.lost, earlier.reason
+            self._heard[status.source] = _Notice(lost, reason, ended, time.monotonic())
 
     def _lost(self, rank: int, reason: str) -> RankLostError:
         return RankLostError(rank, reason, self.own.rank)

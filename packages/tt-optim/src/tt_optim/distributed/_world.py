@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class World:
     same shape and dtype. Arrays travel as the buffers that they are; nothing is pickled. While a
     rank waits it looks after the others. One of the same host that has ended, and one anywhere
     that told of its error, is a `RankLostError`; when a rank on another host is killed, the
-    launcher ends the run.
+    launcher ends the run. After such an error nothing more can be done together: the calls would
+    meet others than theirs.
 
     Args:
         mpi: The module ``mpi4py.MPI``, initialised.
@@ -88,6 +90,7 @@ class World:
         Returns:
             What `progress` and `wait` take.
         """
+        self._peers.check()
         _check("all_reduce", array)
         dtype = array.dtype
         if dtype.kind not in "biufc" or dtype == np.float16 or not dtype.isnative:
@@ -126,6 +129,7 @@ class World:
             TypeError: The dtype holds objects.
             ValueError: The array is not contiguous, or read-only.
         """
+        self._peers.check()
         _check("broadcast", array)
         raw = _raw(array)
         self._sent += (self.size - 1) * raw.nbytes // self.size
@@ -145,6 +149,7 @@ class World:
             TypeError: The dtype holds objects.
             ValueError: The array is not contiguous.
         """
+        self._peers.check()
         _check("gather", array, written=False)
         everyone = np.empty((self.size, *array.shape), array.dtype)
         raw = _raw(array)
@@ -175,6 +180,7 @@ class World:
         Raises:
             RankLostError: Another rank has ended.
         """
+        self._peers.check()
         self.wait([self._started(self._communicator.Ibarrier(), np.empty(0))])
 
     def duplicate(self) -> World:
@@ -185,14 +191,35 @@ class World:
         Raises:
             RankLostError: Another rank has ended.
         """
+        self._peers.check()
         communicator, handle = self._communicator.Idup()
         self.wait([self._started(handle, np.empty(0))])
         self._duplicates.append(World(self._mpi, communicator, self._peers))
         return self._duplicates[-1]
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do what all ranks do: where an error leaves the block, the others are told at once.
+
+        They may wait for this rank, and would for ever if it caught the error and went on. (A
+        rank that exits tells them at its end.)
+        """
+        try:
+            yield
+        except SystemExit:
+            raise
+        except BaseException as error:
+            self._peers.give_up(error)
+            raise
+
     def leave(self) -> None:
-        """Return when every rank has come to the end of its program, and called this."""
+        """Return when every rank has come to the end of its program, and called this.
+
+        Raises:
+            RankLostError: This rank has given up, or another has not come to its end.
+        """
         self._peers.tell_end()
+        self._peers.check()
         self._wait([self._started(self._peers.start_barrier(), np.empty(0))], leaving=True)
 
     def _started(self, handle: Any, array: Array) -> Request:
@@ -216,6 +243,7 @@ class World:
             lost = self._peers.look(leaving)
             while lost is not None and not self._progress_or_raise(requests, leaving):
                 if time.monotonic() - now > _LATE:
+                    self._peers.give_up(lost)
                     raise lost
 
     def _progress_or_raise(self, requests: list[Request], leaving: bool) -> bool:
@@ -226,6 +254,7 @@ class World:
             lost = self._peers.look(leaving)
             if lost is None:
                 raise
+            self._peers.give_up(lost)
             raise lost from error
 
 
