@@ -214,6 +214,20 @@ def test_operators_with_numbers_on_either_side(operate: Any, scalar: Any) -> Non
 
 
 @pytest.mark.parametrize("operate", OPERATORS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_slopes_beside_integers_are_those_beside_floats(operate: Any, dtype: str) -> None:
+    """No slope is computed in the integers' own dtype, where it might overflow."""
+    least = max(np.iinfo(dtype).min, -1000) or 2
+    for numbers, swap in (([least, 1, 5], False), ([3, 7, np.iinfo(dtype).max], True)):
+        x, integers = leaf([1.01, 0.5, 1.02]), tt.tensor(numbers, dtype=dtype)
+        own, other = (
+            tt.grad((operate(n, x) if swap else operate(x, n)).sum(), x)[0].numpy()
+            for n in (integers, integers.double())
+        )
+        np.testing.assert_allclose(own, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("operate", OPERATORS)
 def test_operators_agree_with_functions_recorded_or_not(operate: Any) -> None:
     a, b = leaf([[1.7], [3.2]]), leaf([0.6, 1.1, 2.3])
     assert tt.gradcheck(operate, [a, b])

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention and multi-head attention."""
+"""Scaled dot-product attention."""
 
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -173,6 +173,41 @@ def test_memory_grows_with_length_not_its_square() -> None:
     assert peak < 64 * 2**20
 
 
+@pytest.mark.parametrize("seen", [(3, 1, 1, 90), (3, 2, 1, 90), (1, 1, 80, 90), (80, 1)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_mask_that_repeats_is_as_one_written_out(seen: tuple[int, ...], dtype: str) -> None:
+    mask = tt.tensor(np.random.default_rng(0).random(seen) < 0.7)
+    repeated = mask.expand(3, 2, 80, 90)
+    found = []
+    for each in (mask, repeated, repeated.clone(), tt.where(repeated, 0.0, -np.inf).to(dtype)):
+        q, k, v = (
+            tt.tensor(normal(3, 2, n, 4, seed=i).astype(dtype), requires_grad=True)
+            for i, n in enumerate((80, 90, 90))
+        )
+        out = attend([q, k, v], attn_mask=each)
+        found.append([out.detach(), *tt.grad((out * out).sum(), [q, k, v])])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("queries", "keys"), [((2, 0), (2, 50)), ((2, 50), (2, 0)), ((2, 0), (2, 0)), ((0, 5), (1, 5))]
+)
+def test_without_queries_or_keys_nothing_is_gathered(
+    queries: tuple[int, int], keys: tuple[int, int], causal: bool
+) -> None:
+    q, k, v = (tt.ones(*shape, 64, requires_grad=True) for shape in (queries, keys, keys))
+    out = attend([q, k, v], is_causal=causal)
+    assert not out.detach().numpy().any()
+    g = tt.ones(*out.shape)
+    np.empty(v.shape, "float32").fill(7)  # what memory holds when it is used again
+    for x, slope in zip((q, k, v), tt.grad(out, [q, k, v], g), strict=True):
+        assert slope.shape == x.shape
+        assert not slope.numpy().any()
+
+
 def test_attention_is_causal() -> None:
     q, k, v = (normal(1, 2, 150, 4, seed=i) for i in range(3))
     before = attend(map(tt.tensor, (q, k, v)), is_causal=True).numpy()
@@ -285,6 +320,11 @@ x24 = tt.ones(2, 4)
             "a mask of bools or floating-point",
         ),
         (
+            lambda: F.attention_weights(x24, x24, tt.ones(2, 2, dtype="uint8")),
+            TypeError,
+            "attention_weights: expected attn_mask of bools or floating-point numbers, got uint8",
+        ),
+        (
             lambda: F.scaled_dot_product_attention(
                 tt.ones(3, 2, 4), tt.ones(2, 2, 4), tt.ones(2, 2, 4), enable_gqa=True
             ),
@@ -296,28 +336,6 @@ x24 = tt.ones(2, 4)
             ValueError,
             "not both",
         ),
-        (lambda: nn.MultiheadAttention(6, 4), ValueError, "embed_dim to be a multiple of 4, got 6"),
-        (
-            lambda: nn.MultiheadAttention(6, 3, num_kv_heads=2),
-            ValueError,
-            "num_heads to be a multiple of 2, got 3",
-        ),
-        (lambda: nn.MultiheadAttention(6, 3, 2.0), ValueError, "dropout from 0 to 1, got 2.0"),
-        (
-            lambda: nn.MultiheadAttention(6, 3)(tt.ones(2, 5), tt.ones(2, 5), tt.ones(2, 5)),
-            ValueError,
-            r"expected query of shape \(length, N, 6\) or \(length, 6\)",
-        ),
-        (
-            lambda: nn.MultiheadAttention(4, 2)(x24, x24, x24, attn_mask=tt.ones(3, 3)),
-            ValueError,
-            r"attn_mask of shape \(2, 2\) or \(2, 2, 2\), got \(3, 3\)",
-        ),
-        (
-            lambda: nn.MultiheadAttention(4, 2)(x24, x24, x24, tt.ones(3)),
-            ValueError,
-            r"key_padding_mask of shape \(1, 2\), got \(1, 3\)",
-        ),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -325,76 +343,6 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         call()
-
-
-# Multi-head attention
-
-
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
-@pytest.mark.parametrize("mask", [None, "seen by head", "causal"])
-def test_with_and_without_weights_is_the_same(kv_heads: int, mask: str | None) -> None:
-    """Two ways lead to the output: one product with one op, and one for each part."""
-    layer = nn.MultiheadAttention(8, 4, batch_first=True, num_kv_heads=kv_heads).double()
-    x = tt.tensor(normal(3, 5, 8), requires_grad=True)
-    masks: dict[str, Any] = {"key_padding_mask": tt.tensor(np.arange(5) >= [[5], [4], [3]])}
-    if mask == "seen by head":
-        hidden = np.random.default_rng(1).random((12, 5, 5)) < 0.4
-        masks["attn_mask"] = tt.tensor(hidden)
-    if mask == "causal":
-        masks["is_causal"] = True
-    values = []
-    for need_weights in (True, False):
-        out, weights = layer(x, x, x, need_weights=need_weights, **masks)
-        assert (weights is not None) == need_weights
-        values.append([out, *tt.grad((out * out).sum(), [x, *layer.parameters()])])
-    for a, b in zip(*values, strict=True):
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=1e-12)
-
-
-def test_self_attention_has_second_derivatives() -> None:
-    layer = nn.MultiheadAttention(4, 2, batch_first=True, num_kv_heads=1).double()
-    x = tt.tensor(normal(2, 3, 4), requires_grad=True)
-    assert tt.gradgradcheck(lambda x: layer(x, x, x, need_weights=False)[0] ** 2, [x])
-
-
-def test_order_matters_only_by_positions() -> None:
-    layer = nn.MultiheadAttention(8, 2, batch_first=True).double()
-    x = normal(1, 6, 8)
-    order = np.random.default_rng(1).permutation(6)
-    straight, mixed = (
-        layer(each, each, each, need_weights=False)[0].detach().numpy()
-        for each in map(tt.tensor, (x, x[:, order]))
-    )
-    np.testing.assert_allclose(straight[:, order], mixed, atol=1e-12)
-
-
-def test_starts_as_torch_does() -> None:
-    tt.manual_seed(0)
-    layer = nn.MultiheadAttention(64, 4)
-    bound = np.sqrt(6 / (64 + 3 * 64))
-    weight = layer.in_proj_weight.detach().numpy()
-    assert weight.max() <= bound
-    assert weight.std() == pytest.approx(bound / np.sqrt(3), rel=0.03)
-    assert layer.in_proj_bias is not None
-    assert not layer.in_proj_bias.detach().numpy().any()
-    assert not layer.out_proj.bias.detach().numpy().any()
-    assert nn.MultiheadAttention(8, 2, bias=False).in_proj_bias is None
-
-
-def test_dropout_is_for_training() -> None:
-    layer = nn.MultiheadAttention(8, 2, dropout=0.5)
-    x = tt.tensor(normal(5, 2, 8).astype("float32"))
-    first, second = (layer(x, x, x, need_weights=False)[0].detach().numpy() for _ in range(2))
-    assert (first != second).any()
-    layer.eval()
-    first, second = (layer(x, x, x, need_weights=False)[0].detach().numpy() for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-
-
-def test_prints_its_sizes() -> None:
-    assert repr(nn.MultiheadAttention(8, 4, num_kv_heads=2)).startswith(
-        "MultiheadAttention(\n  embed_dim=8, num_heads=4, num_kv_heads=2\n"
-    )
 
 
 def test_causal_mask() -> None:

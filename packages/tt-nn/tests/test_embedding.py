@@ -43,6 +43,20 @@ def test_rows_named_twice_receive_both_gradients(index: list[int]) -> None:
     np.testing.assert_allclose(layer.weight.grad.numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("dim", [1, 200, 300])
+@pytest.mark.parametrize("padding_idx", [None, 40, 299])
+def test_rows_are_found_by_integers_of_any_size(
+    dtype: str, dim: int, padding_idx: int | None
+) -> None:
+    layer = nn.Embedding(300, dim, padding_idx)
+    index = [0, 1, 40, min(np.iinfo(dtype).max, 299)]
+    layer(tt.tensor(index, dtype=dtype)).sum().backward()
+    assert layer.weight.grad is not None
+    reached = np.flatnonzero(layer.weight.grad.numpy().all(axis=1))
+    assert reached.tolist() == [i for i in index if i != padding_idx]
+
+
 @pytest.mark.parametrize("padding_idx", [None, 1, -1])
 def test_gradients_agree_with_differences(padding_idx: int | None) -> None:
     index = tt.tensor([[0, 1, 3], [3, 3, 0]])
@@ -108,6 +122,11 @@ def test_a_table_that_is_there() -> None:
             lambda: nn.SinusoidalPositions(4)(tt.ones(2, 3)),
             ValueError,
             r"expected an input of shape \(\.\.\., length, 4\), got \(2, 3\)",
+        ),
+        (
+            lambda: nn.SinusoidalPositions(4)(tt.ones(2, 4, dtype="int64")),
+            TypeError,
+            "SinusoidalPositions: expected a floating-point input, got int64",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The cache of keys and values, generation, and beam search."""
+"""Generation and beam search."""
 
 from collections.abc import Callable
 from itertools import product
@@ -10,96 +10,12 @@ from numpy.typing import NDArray
 
 import tt_autograd as tt
 import tt_nn as nn
-import tt_tensor
-from tt_nn.models import GPT, GPTConfig, ModernGPT, ModernGPTConfig
+from language_models import SIZES, Model, classic, modern, tokens
+from tt_nn.models import ModernGPT, ModernGPTConfig
 
 pytestmark = pytest.mark.module_17
 
-Model = GPT | ModernGPT
-SIZES: dict[str, Any] = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 8}
-
-
-def spread(model: Model) -> Model:
-    rng = np.random.default_rng(0)
-    with tt.no_grad():
-        for parameter in model.parameters():
-            parameter += tt.tensor(rng.standard_normal(parameter.shape) * 0.4, dtype="float32")
-    return model
-
-
-def classic() -> Model:
-    return spread(GPT(GPTConfig(9, **SIZES)))
-
-
-def modern() -> Model:
-    return spread(ModernGPT(ModernGPTConfig(9, **SIZES)))
-
-
 models = pytest.mark.parametrize("make", [classic, modern])
-
-
-def tokens(*shape: int) -> tt.Tensor:
-    return tt.tensor(np.random.default_rng(1).integers(0, 9, shape))
-
-
-# The cache
-
-
-@models
-@pytest.mark.parametrize("pieces", [[1] * 16, [5, 1, 1, 4, 5], [16], [15, 1]], ids=str)
-@pytest.mark.parametrize("samples", [1, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_logits_with_the_cache_are_those_without(
-    make: Callable[[], Model], pieces: list[int], samples: int, dtype: str
-) -> None:
-    model, text = make().to(dtype).eval(), tokens(samples, 16)
-    cache = model.new_cache()
-    with tt.no_grad():
-        whole = model(text).numpy()
-        parts = [model(part, cache).numpy() for part in text.split(pieces, dim=1)]
-    assert cache.length == 16
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
-
-
-@models
-def test_samples_are_reordered(make: Callable[[], Model]) -> None:
-    model, text = make().eval(), tokens(3, 9)
-    cache = model.new_cache()
-    order = tt.tensor([2, 0, 0, 1])
-    with tt.no_grad():
-        model(text[:, :8], cache)
-        cache.reorder(order)
-        got = model(text[order][:, 8:], cache).numpy()
-        expected = model(text[order]).numpy()[:, 8:]
-    np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-def test_a_cache_grows_and_is_cleared() -> None:
-    cache = nn.KVCache(2, max_length=200)
-    rng = np.random.default_rng(0)
-    given: list[NDArray[Any]] = []
-    for length in (3, 70, 1, 126):
-        given.append(rng.standard_normal((2, 4, length, 5)))
-        keys, values = cache.layers[1].append(tt.tensor(given[-1]), tt.tensor(-given[-1]))
-        expected = np.concatenate(given, axis=2)
-        np.testing.assert_array_equal(keys.numpy(), expected)
-        np.testing.assert_array_equal(values.numpy(), -expected)
-    assert repr(cache) == "KVCache(2 layers, 0 of 200 positions)"
-    one = tt.zeros(2, 4, 1, 5, dtype="float64")
-    with pytest.raises(ValueError, match="no room for 201 positions; the cache was made for 200"):
-        cache.layers[1].append(one, one)
-    cache.clear()
-    other = tt.ones(1, 3, 2, 4)  # other sizes than before
-    keys, _ = cache.layers[1].append(other, other)
-    assert keys.shape == (1, 3, 2, 4)
-
-
-def test_a_cache_is_not_for_training() -> None:
-    model = modern()
-    with pytest.raises(RuntimeError, match="use it under no_grad"):
-        model(tokens(1, 3), model.new_cache())
-    with pytest.raises(ValueError, match="expected num_layers to be a positive int, got 0"):
-        nn.KVCache(0, 3)
 
 
 # Generation
@@ -177,6 +93,101 @@ class Fixed(nn.Module):
         return tt.from_numpy(np.tile(self.scores, (*tokens.shape, 1)))
 
 
+class Scores(Fixed):
+    """A model that always gives these scores."""
+
+    def __init__(self, scores: list[float]) -> None:
+        super().__init__([1.0])
+        self.scores = np.array(scores)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"top_k": 1}, [1]),
+        ({"top_k": 3}, [1, 2, 4]),
+        ({"top_k": 5}, [1, 2, 3, 4, 5]),
+        ({"top_p": 0.2}, [1]),
+        ({"top_p": 0.5}, [1, 2]),
+        ({"temperature": 0.0}, [1]),
+        ({"temperature": 5e-324}, [1, 2, 4]),
+    ],
+    ids=str,
+)
+def test_of_equal_tokens_the_first_are_kept(options: dict[str, Any], kept: list[int]) -> None:
+    found = shares(Scores([-np.inf, 2.0, 2.0, 1.0, 2.0, 1.0]), **options)
+    assert np.flatnonzero(found).tolist() == kept
+
+
+def test_an_untrained_head_chooses_as_many_as_it_may() -> None:
+    model = ModernGPT(ModernGPTConfig(9, **SIZES))  # all its scores are 0
+    start = tt.zeros(200, 1, dtype="int64")
+    assert set(nn.generate(model, start, 1, top_k=2).numpy()[:, 1].tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 0.0}, {"top_k": 1}, {"top_p": 0.5}], ids=str
+)
+def test_scores_that_are_not_finite_are_refused(worst: float, options: dict[str, Any]) -> None:
+    others = -np.inf if worst == -np.inf else 0.0
+    model = Scores([others, others, worst, others])
+    message = f"expected the highest score of each text to be finite, got {worst} for text 0"
+    with pytest.raises(ValueError, match=message):
+        nn.generate(model, tokens(2, 3), 3, use_cache=False, **options)
+    with pytest.raises(ValueError, match=message):
+        nn.beam_search(model, tokens(3), 3, use_cache=False)
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    model = classic()
+    with tt.no_grad():
+        model.blocks[0].mlp.up.weight[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="look for NaN and infinity in the model's weights"):
+        nn.generate(model, tokens(1, 3), 3)
+
+
+def modes(model: Model) -> list[bool]:
+    return [module.training for module in model.modules()]
+
+
+WORKS: dict[str, Callable[[Any], object]] = {
+    "generate": lambda model: nn.generate(model, tokens(1, 3), 2),
+    "beam search": lambda model: nn.beam_search(model, tokens(3), 2),
+    "a stream that is closed": lambda model: closed(nn.generate_stream(model, tokens(1, 3), 9)),
+    "an error": lambda model: refused(lambda: nn.generate(model, tokens(1, 3) + 9, 2)),
+    "an error in beam search": lambda model: refused(
+        lambda: nn.beam_search(model, tokens(3) + 9, 2)
+    ),
+}
+
+
+def closed(stream: Any) -> None:
+    next(stream)
+    stream.close()
+
+
+def refused(work: Callable[[], object]) -> None:
+    with pytest.raises(IndexError, match="embedding"):
+        work()
+
+
+@models
+@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_each_module_is_in_its_own_mode_again(
+    make: Callable[[], Any], name: str, training: bool
+) -> None:
+    model = make().train(training)
+    model.blocks[0].train(not training)
+    before = modes(model)
+    during: list[bool] = []
+    model.register_forward_pre_hook(lambda module, args: during.extend(modes(module)))
+    WORKS[name](model)
+    assert modes(model) == before
+    assert not any(during)
+
+
 def shares(model: Fixed, **options: Any) -> NDArray[Any]:
     start = tt.zeros(4000, 1, dtype="int64")
     generator = tt.Generator(0)
@@ -221,6 +232,28 @@ def test_texts_of_a_batch_stop_by_themselves() -> None:
         model, start, 60, stop_tokens={1}, use_cache=False, generator=tt.Generator(0)
     ).numpy()
     np.testing.assert_array_equal(same, np.where(text == 7, 1, text))
+
+
+@models
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("pad_token", [-1, 99])
+def test_what_fills_up_a_text_is_never_read(
+    make: Callable[[], Model], use_cache: bool, pad_token: int
+) -> None:
+    options: dict[str, Any] = {"stop_tokens": [0, 1, 2], "repetition_penalty": 1.2}
+    model, start = make(), tokens(5, 3)
+    same, text = (
+        nn.generate(
+            model, start, 30, pad_token=pad, use_cache=use_cache, generator=tt.Generator(0),
+            **options,
+        ).numpy()
+        for pad in (None, pad_token)
+    )  # fmt: skip
+    ends = [3 + int(np.isin(row[3:], [0, 1, 2]).argmax()) for row in same]
+    assert min(ends) < max(ends)
+    for before, after, end in zip(same, text, ends, strict=True):
+        np.testing.assert_array_equal(after[: end + 1], before[: end + 1])
+        assert (after[end + 1 :] == pad_token).all()
 
 
 @pytest.mark.parametrize(
@@ -299,63 +332,3 @@ def test_beam_search_takes_one_text() -> None:
         nn.beam_search(classic(), tokens(2, 3), 1)
     with pytest.raises(ValueError, match="expected num_beams to be a positive int, got 0"):
         nn.beam_search(classic(), tokens(1, 3), 1, num_beams=0)
-
-
-@models
-def test_a_part_that_is_watched_or_another_s_takes_part_in_generation(
-    make: Callable[[], Any],
-) -> None:
-    model, text = make().eval(), tokens(1, 6)
-    expected = nn.generate(model, text, 4, temperature=0.0).numpy()
-    seen: list[tuple[int, ...]] = []
-    model.blocks[1].mlp.up.register_forward_hook(lambda layer, args, out: seen.append(out.shape))
-    np.testing.assert_array_equal(nn.generate(model, text, 4, temperature=0.0).numpy(), expected)
-    assert seen == [(1, 6, 32), (1, 1, 32), (1, 1, 32), (1, 1, 32)]
-
-    class Doubled(nn.Linear):
-        def forward(self, input: tt_tensor.Tensor) -> tt.Tensor:
-            return super().forward(input) * 2
-
-    model.blocks[0].mlp.down = Doubled(32, 8)
-    cache = model.new_cache()
-    with tt.no_grad():
-        parts = [model(part, cache).numpy() for part in text.split(1, dim=1)]
-        whole = model(text).numpy()
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("make", "op"), [(classic, "gpt_block_step"), (modern, "modern_gpt_block_step")]
-)
-def test_a_position_alone_goes_through_a_block_in_one_op(make: Callable[[], Any], op: str) -> None:
-    model = make().eval()
-    ran: list[str] = []
-    with tt.no_grad(), tt_tensor.observe(lambda event: ran.append(event.op.name)):
-        model(tokens(1, 1), model.new_cache())
-    assert ran.count(op) == 2
-    assert not {"cached_attention", "scaled_dot_product_attention"} & set(ran)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda model: setattr(model.blocks[0].attention.norm, "eps", 0.0),
-        lambda model: setattr(model.blocks[1].norm, "eps", 0.5),
-        lambda model: setattr(model.blocks[1].attention.rotary, "base", 10.0),
-        lambda model: model.blocks[0].mlp.to("float64"),
-        lambda model: setattr(model.blocks[1], "x0_blend", None),
-        lambda model: setattr(model.blocks[1].attention, "value_blend", None),
-        lambda model: setattr(model, "smear", None),
-    ],
-    ids=["no eps", "eps", "base", "mixed dtypes", "no short cut", "no value blend", "no smear"],
-)
-def test_an_odd_modern_block_computes_the_same_with_a_cache(
-    change: Callable[[Any], object],
-) -> None:
-    model: Any = modern().eval()
-    change(model)
-    text, cache = tokens(1, 9), model.new_cache()
-    with tt.no_grad():
-        whole = model(text).numpy()
-        parts = [model(part, cache).numpy() for part in text.split(1, dim=1)]
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)

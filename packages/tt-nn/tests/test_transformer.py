@@ -83,6 +83,22 @@ def test_a_decoder_sees_no_later_position() -> None:
     np.testing.assert_allclose(model(src, tgt, tgt_mask=mask).detach().numpy(), after, atol=1e-12)
 
 
+@pytest.mark.parametrize("target", [0, 3])
+@pytest.mark.parametrize("memory", [0, 2])
+@pytest.mark.parametrize("masked", [True, False])
+def test_sequences_may_be_empty(target: int, memory: int, masked: bool) -> None:
+    layer = nn.TransformerDecoderLayer(8, 2, 16)
+    x, y = tt.ones(target, 2, 8, requires_grad=True), tt.ones(memory, 2, 8, requires_grad=True)
+    masks: dict[str, Any] = {"memory_is_causal": True, "tgt_is_causal": True} if masked else {}
+    if masked:
+        masks["memory_key_padding_mask"] = tt.zeros(2, memory, dtype="bool")
+    out = layer(x, y, **masks)
+    assert out.shape == (target, 2, 8)
+    for a, slope in zip((x, y), tt.grad(out.sum(), [x, y]), strict=True):
+        assert slope.shape == a.shape
+        assert np.isfinite(slope.numpy()).all()
+
+
 def test_layers_of_a_stack_are_copies() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16)
     stack = nn.TransformerEncoder(layer, 2, nn.LayerNorm(8))

@@ -108,7 +108,7 @@ def _pow_slope(input: Value, other: Value) -> Value:
             return ops.CAST(input == input, dtype=input.dtype) * 0  # also where input is infinite
         return other * ops.POW(input, other - 1)
     zero = other == 0
-    return other * ops.POW(ops.WHERE(zero, 1, input), ops.WHERE(zero, 1, other) - 1)
+    return other * ops.POW(ops.WHERE(zero, 1, input), ops.WHERE(zero, 1.0, other) - 1)
 
 
 def _safe_log(input: Value) -> Value:
@@ -116,7 +116,7 @@ def _safe_log(input: Value) -> Value:
     if isinstance(input, int | float):
         return math.log(input) if input > 0 else 0.0 if input == 0 else math.nan
     zero = input == 0
-    return ops.WHERE(zero, 0, ops.LOG(ops.WHERE(zero, 1, input)))
+    return ops.WHERE(zero, 0, ops.LOG(ops.WHERE(zero, 1.0, input)))
 
 
 def _larger(g: Value, a: Value, b: Value) -> Value:

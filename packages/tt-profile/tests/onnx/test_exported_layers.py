@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,8 +119,22 @@ class Words(nn.Module):
         return {"first": encoded[:, 0], "rest": encoded[:, 1:]}
 
 
+class Padded(nn.Module):
+    """Attends from every position to itself and those before, but for padding that it knows."""
+
+    def __init__(self, padding: tt.Tensor) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 4, batch_first=True)
+        self.padding = padding.numpy()
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        padding = tt.tensor(self.padding)
+        return self.attention(x, x, x, padding, need_weights=False, is_causal=True)[0]
+
+
 X, MEMORY = normal(3, 5, 8), normal(3, 6, 8)
 HIDDEN = tt.tensor([[False] * 5, [False] * 3 + [True] * 2, [False, True] * 2 + [False]])
+NUMBERS = tt.where(HIDDEN, -math.inf, normal(3, 5))
 LATER = nn.Transformer.generate_square_subsequent_mask(5)
 GROUPED = attention(num_kv_heads=2)
 
@@ -141,6 +156,10 @@ CASES = [
     Case("padding", attention(), (X, X, X, HIDDEN, False)),
     Case("padding, with weights", attention(), (X, X, X, HIDDEN, True)),
     Case("padding, causal", attention(), (X, X, X, HIDDEN, False, None, True, True)),
+    Case("numbers as padding, causal", attention(), (X, X, X, NUMBERS, False, None, True, True)),
+    Case("grouped heads, padding, causal", GROUPED, (X, X, X, HIDDEN, False, None, True, True)),
+    Case("padding that is fixed, causal", lambda: Padded(HIDDEN), X, {"dynamic_batch": False}),
+    Case("numbers that are fixed, causal", lambda: Padded(NUMBERS), X, {"dynamic_batch": False}),
     Case(
         "a mask that samples share",
         attention(),

@@ -29,19 +29,15 @@ def _attend(
 def _run(
     query: Array, key: Array, value: Array, attn_mask: Array | None, keep: bool, **params: Any
 ) -> tuple[Array, Kept | None]:
-    if wrong := _explain(query, key, value, attn_mask, **params):
+    if wrong := _explain(query, key, value, attn_mask):
         raise ValueError(wrong)
     for x in (query, key, value):
         if x.dtype != query.dtype or x.dtype.kind != "f":
             raise TypeError("expected query, key and value of one floating-point dtype")
-    if attn_mask is not None and attn_mask.dtype.kind not in "bf":
-        raise TypeError("expected a mask of bools or floating-point numbers")
     return Attention(query, key, value, attn_mask, **params).forward(query.dtype, keep)
 
 
-def _explain(
-    query: Array, key: Array, value: Array, attn_mask: Array | None, **params: Any
-) -> str | None:
+def _explain(query: Array, key: Array, value: Array, attn_mask: Array | None) -> str | None:
     if min(query.ndim, key.ndim, value.ndim) < 2:
         return "expected query, key and value of shapes (..., T, D), (..., S, D) and (..., S, Dv)"
     if query.shape[-1] != key.shape[-1]:
@@ -54,8 +50,6 @@ def _explain(
         return "expected leading dimensions that broadcast"
     if attn_mask is None:
         return None
-    if params["is_causal"]:
-        return "expected attn_mask or is_causal=True, not both"
     scores = (*lead, query.shape[-2], key.shape[-2])
     try:
         fits = np.broadcast_shapes(attn_mask.shape, scores) == scores
@@ -96,10 +90,13 @@ def _attention_of_plain_ops(
 
 
 def _weights(query: Value, key: Value, attn_mask: Value, is_causal: bool, scale: float) -> Value:
-    """Return the weights of each query, in plain ops: (..., T, S)."""
+    """Return the weights of each query, in plain ops: (..., T, S).
+
+    Mask and ``is_causal`` may come together.
+    """
     scores = ops.MATMUL(query * scale, key.swapaxes(-1, -2))  # (..., T, S)
     if is_causal:
-        attn_mask = np.tri(*scores.shape[-2:], dtype=bool)
+        scores = ops.WHERE(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
     if attn_mask is None:
         return ops.SOFTMAX(scores, dim=-1)
     if attn_mask.dtype == bool:
@@ -171,6 +168,24 @@ def scaled_dot_product_attention(
         not need O(n^2) memory", 2021. Dao et al., "FlashAttention", 2022. Grouped heads: Ainslie
         et al., "GQA", 2023.
     """
+    _check_one_of(ATTENTION.name, attn_mask, is_causal)
+    return attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+def attend(
+    query: tt_tensor.Tensor,
+    key: tt_tensor.Tensor,
+    value: tt_tensor.Tensor,
+    attn_mask: tt_tensor.Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Do what `scaled_dot_product_attention` does, where mask and ``is_causal`` may come together.
+
+    Then a query sees what both let it see: padding needs no mask of (N, 1, T, S).
+    """
     name = ATTENTION.name
     for x in (query, key, value):
         if not isinstance(x, tt_tensor.Tensor):
@@ -178,9 +193,7 @@ def scaled_dot_product_attention(
     if enable_gqa and query.ndim > 2:
         joined = query.shape
         query, key, value, attn_mask = _by_group(query, key, value, attn_mask)
-        out = scaled_dot_product_attention(
-            query, key, value, attn_mask, dropout_p, is_causal, scale
-        )
+        out = attend(query, key, value, attn_mask, dropout_p, is_causal, scale)
         return out.reshape(*joined[:-1], value.shape[-1])  # (..., heads, T, Dv)
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1]) if query.ndim and query.shape[-1] else 1.0
@@ -252,6 +265,7 @@ def attention_weights(
 
     Raises:
         ValueError: The shapes do not fit, or both a mask and ``is_causal`` are given.
+        TypeError: The mask is of integers.
 
     Example:
         >>> import tt_autograd as tt
@@ -259,13 +273,39 @@ def attention_weights(
         tensor([[1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
-    if attn_mask is not None and is_causal:
-        raise ValueError("attention_weights: expected attn_mask or is_causal=True, not both")
+    name = "attention_weights"
+    _check_one_of(name, attn_mask, is_causal)
+    if attn_mask is not None:
+        check_mask(name, "attn_mask", attn_mask)
+    return weigh(query, key, attn_mask, is_causal, scale)
+
+
+def weigh(
+    query: tt_tensor.Tensor,
+    key: tt_tensor.Tensor,
+    attn_mask: tt_tensor.Tensor | None,
+    is_causal: bool,
+    scale: float | None = None,
+) -> Tensor:
+    """Do what `attention_weights` does, where mask and ``is_causal`` may come together."""
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1])
     q, k = (x if isinstance(x, Tensor) else Tensor._wrap(x._array) for x in (query, key))
     weights: Tensor = _weights(q, k, attn_mask, is_causal, scale)
     return weights
+
+
+def check_mask(name: str, argument: str, mask: tt_tensor.Tensor) -> None:
+    """Refuse a mask of integers: whether its 1 means seen, hidden or one more is anyone's guess."""
+    if mask.dtype.kind not in "bf":
+        raise TypeError(
+            f"{name}: expected {argument} of bools or floating-point numbers, got {mask.dtype}"
+        )
+
+
+def _check_one_of(name: str, attn_mask: object, is_causal: bool) -> None:
+    if attn_mask is not None and is_causal:
+        raise ValueError(f"{name}: expected attn_mask or is_causal=True, not both")
 
 
 def causal_mask(length: int, keys: int | None = None) -> Tensor:

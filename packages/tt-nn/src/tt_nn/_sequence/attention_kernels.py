@@ -64,12 +64,16 @@ class Attention:
         query: ``(..., T, D)``.
         key: ``(..., S, D)``.
         value: ``(..., S, Dv)``.
-        mask: Bools that say which keys are seen, or numbers to add to scores: ``(..., T, S)``.
-        is_causal: Whether query t sees keys 0 to t only.
+        mask: Bools that say which keys are seen, or numbers to add to scores; broadcasts to
+            ``(..., T, S)``.
+        is_causal: Whether query t sees keys 0 to t only, and of those what the mask lets it see.
         scale: The factor of the scores.
         dropout_p: The share of weights that are set to zero.
         seed: Of the random numbers that choose them, and the number of the first sample, which is
             not 0 in a part of a batch.
+
+    Raises:
+        TypeError: The mask is of integers.
     """
 
     def __init__(
@@ -88,11 +92,11 @@ class Attention:
         full = lead or (1,)
         self.query, self.key, self.value = (_stretch(widen(x), full) for x in (query, key, value))
         self.length, self.keys = query.shape[-2], key.shape[-2]
-        self.bias: Array | None = None
         if mask is not None:
-            if mask.dtype == bool:
-                mask = np.where(mask, 0, -np.inf).astype(self.query.dtype)
-            self.bias = np.broadcast_to(mask, (*full, self.length, self.keys))
+            if mask.dtype.kind not in "bf":
+                raise TypeError("expected a mask of bools or floating-point numbers")
+            mask = np.broadcast_to(mask, (*full, self.length, self.keys))
+        self.mask = mask
         self.is_causal = is_causal
         self.scale = self.query.dtype.type(scale)
         self.dropout_p = dropout_p
@@ -110,7 +114,7 @@ class Attention:
         starts = range(0, self.length, rows)
         for first in range(0, samples, step):
             group = []
-            for start in reversed(starts):
+            for start in reversed(starts or [0]):  # one block, even of no queries
                 stop = min(start + rows, self.length)
                 keys = min(stop, self.keys) if self.is_causal else self.keys
                 group.append(Block(slice(first, first + step), slice(start, stop), keys))
@@ -125,8 +129,8 @@ class Attention:
         q = self.query[samples, ..., rows, :] * self.scale
         k = self.key[samples, ..., :keys, :]
         scores: Array = np.matmul(q, k.swapaxes(-1, -2), out=out)
-        if self.bias is not None:
-            scores += self.bias[samples, ..., rows, :keys]
+        if self.mask is not None:
+            scores += _as_bias(self.mask[samples, ..., rows, :keys], scores.dtype)
         return scores
 
     def hide_later(self, scores: Array, block: Block) -> None:
@@ -192,7 +196,7 @@ class Attention:
             matrices, start = (weights, 0) if every is None else (every[samples], rows.start)
             compiled(
                 _matrices(matrices), start, keys, rows.start + 1 if self.is_causal else keys,
-                np.float32(-np.inf) if self.bias is None else np.finfo(np.float32).min,
+                np.float32(-np.inf) if self.mask is None else np.finfo(np.float32).min,
                 _rows(tops), _rows(shares),
             )  # fmt: skip
         if kept is not None:
@@ -216,12 +220,12 @@ class Attention:
         """
         self.hide_later(scores, block)
         tops = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-        if self.bias is not None:
+        if self.mask is not None:
             tops = np.maximum(tops, np.finfo(tops.dtype).min)  # -inf - -inf would be NaN
         scores -= tops
         np.exp(scores, out=scores)
         sums = np.matmul(scores, np.ones((block.keys, 1), scores.dtype))  # a third of sum()'s time
-        return tops, _reciprocal(sums) if self.bias is not None or not block.keys else 1 / sums
+        return tops, _reciprocal(sums) if self.mask is not None or not block.keys else 1 / sums
 
     def backward(
         self, g: Array, out: Array, kept: Kept, gradients: tuple[Array, ...],
@@ -308,17 +312,26 @@ def empty_by_position(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 def _matrices(x: Array) -> Array:
     """Join the leading dimensions of an array: (..., rows, keys) -> (M, rows, keys)."""
-    return x.reshape((-1, *x.shape[-2:]))
+    return x.reshape((math.prod(x.shape[:-2]), *x.shape[-2:]))
 
 
 def _rows(x: Array) -> Array:
     """Join those of a column: (..., rows, 1) -> (M, rows)."""
-    return x.reshape((-1, x.shape[-2]))
+    return x.reshape((math.prod(x.shape[:-2]), x.shape[-2]))
 
 
 def _stretch(x: Array, lead: tuple[int, ...]) -> Array:
     """Return an array with the leading dimensions of all."""
     return x if x.shape[:-2] == lead else np.broadcast_to(x, (*lead, *x.shape[-2:]))
+
+
+def _as_bias(mask: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a mask as numbers to add: bools as 0 and -inf, once where they are repeated."""
+    if mask.dtype != bool:
+        return mask
+    once = tuple(slice(None if stride else 1) for stride in mask.strides)
+    bias: Array = np.where(mask[once], dtype.type(0), dtype.type(-np.inf))
+    return bias
 
 
 @lru_cache(maxsize=8)

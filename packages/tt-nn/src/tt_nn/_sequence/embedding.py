@@ -59,7 +59,7 @@ def _embedding_weight(
         g = g * (index != padding_idx).astype(g.dtype)[..., None]  # (..., 1)
     # (rows, embedding_dim), the place of each number in the table beside it
     columns = np.arange(shape[1])
-    places = index.reshape(-1, 1) * shape[1] + columns
+    places = index.reshape(-1, 1).astype(np.intp) * shape[1] + columns  # int8 soon overflows
     flat = ops.SCATTER_ADD(
         np.zeros(shape[0] * shape[1], g.dtype), places.reshape(-1), g.reshape((-1,)), dim=0
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,17 +12,16 @@ from numpy.typing import NDArray
 import tt_tensor
 from tt_autograd import Generator, Tensor, no_grad
 from tt_nn._arguments import check_sizes
+from tt_nn._module import Module
 
 from .kv_cache import KVCache
-from .sampling import Sampling
+from .sampling import Sampling, highest
 
 Array = NDArray[Any]
 
 
 class LanguageModel(Protocol):
     """What generation asks of a model; `models.GPT` is one."""
-
-    training: bool
 
     @property
     def block_size(self) -> int:
@@ -37,9 +37,22 @@ class LanguageModel(Protocol):
         """Return an empty cache."""
         ...
 
-    def train(self, mode: bool = True) -> object:
-        """Put the model in training mode, or out of it."""
+    def modules(self) -> Iterable[Module]:
+        """Return all modules whose mode generation changes meanwhile."""
         ...
+
+
+@contextmanager
+def _evaluating(model: LanguageModel) -> Iterator[None]:
+    """Put a model in evaluation mode, and each of its modules in its own again at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class _Reader:
@@ -88,8 +101,10 @@ def generate(
 ) -> Tensor:
     """Go on with each text of a batch, and return the texts with what was added.
 
-    The model is put in evaluation mode meanwhile. Texts may grow beyond its block; it then sees
-    the last part of them, at least half a block.
+    The model is put in evaluation mode meanwhile, and each of its modules in its own again. Texts
+    may grow beyond its block; it then sees the last part of them, at least half a block.
+
+    Of tokens that are equally likely, those with the lower ids count as the likelier.
 
     Args:
         model: Scores what follows each token.
@@ -102,7 +117,7 @@ def generate(
         repetition_penalty: Above 1 makes tokens that the text already has less likely.
         stop_tokens: Tokens that end a text. It keeps the one that ended it.
         pad_token: What fills up a text that has ended before others, the token that ended it
-            unless given.
+            unless given. The model does not read it, so it may be any number, such as -1.
         use_cache: Whether to keep keys and values of what was read; the result is the same.
         generator: Where random numbers come from, the default generator unless given.
 
@@ -110,7 +125,8 @@ def generate(
         ``(N, T)`` integers ``-> (N, T + n)`` with ``n <= max_new_tokens``
 
     Raises:
-        ValueError: A number is out of its range, or ``tokens`` has no token to go on from.
+        ValueError: A number is out of its range, ``tokens`` has no token to go on from, or the
+            highest of the model's scores is not finite.
 
     Example:
         >>> import tt_autograd as tt
@@ -149,7 +165,7 @@ def generate_stream(
     """Do as `generate`, but hand out tokens as they come: ``(N,)`` at a time.
 
     Raises:
-        ValueError: As `generate`, at once.
+        ValueError: As `generate`; what is wrong with the arguments at once.
 
     Example:
         >>> import tt_autograd as tt
@@ -181,23 +197,19 @@ def _stream(
     text[:, :start] = given
     ended = np.zeros(samples, dtype=bool)
     reader = _Reader(model, use_cache)
-    training = model.training
-    if training:
-        model.train(False)
-    try:
+    with _evaluating(model):
         for length in range(start, start + max_new_tokens):
             so_far = text[:, :length]
-            new = sampling.choose(reader.scores(so_far), so_far)
+            new = shown = sampling.choose(reader.scores(so_far), so_far)
             if stop_tokens:
-                new = np.where(ended, so_far[:, -1] if pad_token is None else pad_token, new)
+                # A text that has ended is read on with the token that ended it.
+                new = np.where(ended, so_far[:, -1], new)
+                shown = new if pad_token is None else np.where(ended, pad_token, new)
                 ended |= np.isin(new, stop_tokens)
             text[:, length] = new
-            yield Tensor._wrap(text[:, length].copy())
+            yield Tensor._wrap(shown.astype(np.int64))
             if stop_tokens and ended.all():
                 return
-    finally:
-        if training:
-            model.train()
 
 
 class Beam(NamedTuple):
@@ -224,7 +236,8 @@ def beam_search(
 ) -> list[Beam]:
     r"""Look for the likeliest ways to go on with a text, several at a time.
 
-    A text of n new tokens scores :math:`\log p \, / \, n^{\text{length\_penalty}}`.
+    A text of n new tokens scores :math:`\log p \, / \, n^{\text{length\_penalty}}`. The model is
+    put in evaluation mode meanwhile.
 
     Args:
         model: Scores what follows each token.
@@ -242,7 +255,8 @@ def beam_search(
         The best texts, at most ``num_beams``, the best one first.
 
     Raises:
-        ValueError: A number is out of its range, or ``tokens`` has no token to go on from.
+        ValueError: A number is out of its range, ``tokens`` has no token to go on from, or the
+            highest of the model's scores is not finite.
 
     Example:
         >>> import tt_autograd as tt
@@ -261,18 +275,11 @@ def beam_search(
     text = _checked(tokens if tokens.ndim == 2 else tokens.unsqueeze(0))
     if len(text) != 1:
         raise ValueError(f"beam_search: expected one text, got {len(text)}")
-    training = model.training
-    if training:
-        model.train(False)
-    try:
-        beams = _search(
+    with _evaluating(model):
+        return _search(
             _Reader(model, use_cache), text, max_new_tokens, num_beams, length_penalty,
             list(stop_tokens),
         )  # fmt: skip
-    finally:
-        if training:
-            model.train()
-    return beams
 
 
 def _search(
@@ -301,7 +308,7 @@ def _search(
     logs = np.zeros(1)  # of the probabilities of the texts that are followed
     for count in range(1, max_new_tokens + 1):
         scores = reader.scores(text).astype(np.float64)
-        shifted = scores - scores.max(axis=-1, keepdims=True)
+        shifted = scores - highest(scores)
         every = logs[:, None] + shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         # Enough to be left with num_beams that go on, even if each text ends in every way.
         most = num_beams * (1 + len(stop_tokens))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -41,8 +43,13 @@ class LayerCache:
 
         Shape:
             ``(N, heads, T, D), (N, heads, T, Dv) -> (N, heads, S, D), (N, heads, S, Dv)``
+
+        Raises:
+            ValueError: There is no room for them, or their shapes are not those before.
         """
         start, stop = self.length, self.length + key.shape[2]
+        if start:
+            self._check_shapes(key, value)
         if stop > self._keys.shape[2] or not start:
             self._make_room(key, value, stop)
         self._keys[:, :, start:stop] = key
@@ -65,12 +72,12 @@ class LayerCache:
             ValueError: There is no room for them, or their shapes are not those before.
             RuntimeError: They require grad.
         """
-        for x in (key, value):
-            if isinstance(x, Tensor) and x.requires_grad:
-                raise RuntimeError(
-                    "KVCache: the cache is for generation, which no gradient goes through; "
-                    "use it under no_grad()"
-                )
+        _refuse_grad(key, value)
+        if key.ndim != 4 or key.shape[:3] != value.shape[:3]:
+            raise ValueError(
+                "KVCache: expected a key and a value of shapes (N, heads, T, D) and "
+                f"(N, heads, T, Dv), got {key.shape} and {value.shape}"
+            )
         keys, values = self.extend(key._array, value._array)
         return Tensor._wrap(keys), Tensor._wrap(values)
 
@@ -82,6 +89,16 @@ class LayerCache:
         """Put the samples that ``index`` names in the place of those that there are."""
         if self.length:
             self._keys, self._values = self._keys[index], self._values[index]
+
+    def _check_shapes(self, key: Array, value: Array) -> None:
+        """Refuse what differs from before in more than positions: it might be stretched to fit."""
+        for name, old, new in (("keys", self._keys, key), ("values", self._values, value)):
+            if new.shape[:2] != old.shape[:2] or new.shape[3:] != old.shape[3:]:
+                samples, heads, _, dim = old.shape
+                raise ValueError(
+                    f"KVCache: expected {name} of shape ({samples}, {heads}, T, {dim}), as those "
+                    f"before, got {new.shape}; use a new cache for other texts, or clear this one"
+                )
 
     def _make_room(self, key: Array, value: Array, stop: int) -> None:
         if stop > self.max_length:
@@ -145,6 +162,31 @@ class KVCache:
         for layer in self.layers:
             layer.clear()
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Leave the cache as it is now where what is done with it fails, in whichever layer.
+
+        Example:
+            >>> import tt_autograd as tt
+            >>> cache = KVCache(num_layers=2, max_length=2)
+            >>> one, two = tt.ones(1, 4, 1, 8), tt.ones(1, 4, 2, 8)
+            >>> try:
+            ...     with cache.all_or_nothing():
+            ...         for layer, x in zip(cache.layers, (one, two), strict=True):
+            ...             _ = layer.append(x, x), layer.append(x, x)
+            ... except ValueError:
+            ...     print(cache)
+            KVCache(2 layers, 0 of 2 positions)
+        """
+        previous, lengths = self.previous, [layer.length for layer in self.layers]
+        try:
+            yield
+        except BaseException:
+            self.previous = previous
+            for layer, length in zip(self.layers, lengths, strict=True):
+                layer.length = length
+            raise
+
     def reorder(self, index: tt_tensor.Tensor) -> None:
         """Put the samples that ``index`` names in the place of those that there are.
 
@@ -162,6 +204,40 @@ class KVCache:
 
     def __repr__(self) -> str:
         return f"KVCache({len(self.layers)} layers, {self.length} of {self.max_length} positions)"
+
+
+def cached_attention(
+    qkv: Tensor, cache: LayerCache, num_heads: int, num_kv_heads: int, scale: float
+) -> Tensor:
+    """Attend from new positions to those before and themselves, after adding them to the cache.
+
+    Args:
+        qkv: The heads of query, key and value one after the other.
+        cache: Where keys and values of earlier positions are, and these are added.
+        num_heads: Heads of the query.
+        num_kv_heads: Heads of the keys and values, a divisor of ``num_heads``.
+        scale: What products of queries and keys are multiplied with.
+
+    Shape:
+        ``(N, T, (num_heads + 2 num_kv_heads) D) -> (N, T, num_heads D)``
+
+    Raises:
+        ValueError: There is no room for them, or their shapes are not those before.
+        RuntimeError: They require grad.
+    """
+    _refuse_grad(qkv)
+    params = {
+        "cache": cache, "num_heads": num_heads, "num_kv_heads": num_kv_heads, "scale": scale,
+    }  # fmt: skip
+    return Tensor._apply(CACHED_ATTENTION, (qkv,), params)
+
+
+def _refuse_grad(*given: tt_tensor.Tensor) -> None:
+    if any(isinstance(x, Tensor) and x.requires_grad for x in given):
+        raise RuntimeError(
+            "KVCache: the cache is for generation, which no gradient goes through; "
+            "use it under no_grad()"
+        )
 
 
 def _cached_attention(

@@ -16,7 +16,7 @@ from tt_nn._linear import Linear, linear
 from tt_nn._module import Module
 from tt_nn._parameter import Parameter
 
-from .attention import attention_weights, causal_mask, scaled_dot_product_attention
+from .attention import attend, check_mask, weigh
 from .self_attention import self_attention
 
 
@@ -168,6 +168,7 @@ class MultiheadAttention(Module):
 
         Raises:
             ValueError: The shapes do not fit.
+            TypeError: An input is no tensor, or a mask is of integers.
         """
         single = query.ndim == 2
         same = query is key and key is value and self._joined
@@ -183,8 +184,6 @@ class MultiheadAttention(Module):
         samples, length, keys = inputs[0].shape[0], inputs[0].shape[1], inputs[-1].shape[1]
         mask = self._seen((samples, length, keys), key_padding_mask, attn_mask)
         causal = is_causal and attn_mask is None
-        if causal and mask is not None:
-            mask, causal = _both(mask, causal_mask(keys)[:length]), False
         dropout = self.dropout if self.training else 0.0
 
         weights = None
@@ -197,9 +196,7 @@ class MultiheadAttention(Module):
             q, k, v = (self._by_head(x) for x in self._projections(inputs))
             if need_weights:
                 weights = self._weights(q, k, mask, causal)
-            out = scaled_dot_product_attention(
-                q, k, v, mask, dropout, causal, enable_gqa=True
-            )  # (N, heads, L, head_dim)
+            out = attend(q, k, v, mask, dropout, causal, enable_gqa=True)  # (N, heads, L, head_dim)
             joined = out.swapaxes(1, 2).flatten(2)  # (N, L, heads * head_dim)
         output = self.out_proj(joined)
         if not self.batch_first:
@@ -224,6 +221,12 @@ class MultiheadAttention(Module):
                     f"MultiheadAttention: expected {name} of shape ({order}, {size}) or "
                     f"(length, {size}), all of one kind; got {x.shape}"
                 )
+        samples = [x.shape[0 if self.batch_first else 1] for x in inputs if x.ndim == 3]
+        if len(set(samples)) > 1:
+            raise ValueError(
+                "MultiheadAttention: expected query, key and value of equally many samples, "
+                f"got {', '.join(map(str, samples))}"
+            )
 
     def _projections(self, inputs: list[tt_tensor.Tensor]) -> list[Tensor]:
         """Return queries, keys and values: (N, length, heads * head_dim).
@@ -243,7 +246,7 @@ class MultiheadAttention(Module):
 
     def _by_head(self, x: Tensor) -> Tensor:
         """Return (N, length, heads * head_dim) as (N, heads, length, head_dim)."""
-        return x.unflatten(-1, (-1, self.head_dim)).swapaxes(1, 2)
+        return x.unflatten(-1, (x.shape[-1] // self.head_dim, self.head_dim)).swapaxes(1, 2)
 
     def _weights(
         self, query: Tensor, key: Tensor, mask: tt_tensor.Tensor | None, is_causal: bool
@@ -252,7 +255,7 @@ class MultiheadAttention(Module):
             key = key.unsqueeze(2).expand(
                 -1, -1, self.num_heads // self.num_kv_heads, -1, -1
             ).flatten(1, 2)  # (N, heads, S, head_dim)  # fmt: skip
-        return attention_weights(query, key, mask, is_causal)
+        return weigh(query, key, mask, is_causal)
 
     def _seen(
         self,
@@ -260,8 +263,11 @@ class MultiheadAttention(Module):
         key_padding_mask: tt_tensor.Tensor | None,
         attn_mask: tt_tensor.Tensor | None,
     ) -> tt_tensor.Tensor | None:
-        """Return both masks as one for `scaled_dot_product_attention`, where True means seen."""
+        """Return both masks as one for `attend`, where True means seen."""
         samples, length, keys = shape
+        for name, given in (("attn_mask", attn_mask), ("key_padding_mask", key_padding_mask)):
+            if given is not None:
+                check_mask("MultiheadAttention", name, given)
         mask = None
         if attn_mask is not None:
             mask = ~attn_mask if attn_mask.dtype == bool else attn_mask

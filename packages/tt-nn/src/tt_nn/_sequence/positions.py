@@ -167,6 +167,7 @@ class SinusoidalPositions(Module):
 
     Raises:
         ValueError: ``dim`` is not a positive int.
+        TypeError: The vectors are not of a floating-point dtype.
 
     Example:
         >>> import tt_autograd as tt
@@ -188,6 +189,10 @@ class SinusoidalPositions(Module):
     def forward(self, input: tt_tensor.Tensor, offset: int = 0) -> Tensor:
         """Add the vectors of positions ``offset``, ``offset + 1``, and so on."""
         length = _length("SinusoidalPositions", input, self.dim, offset)
+        if input.dtype.kind != "f":
+            raise TypeError(
+                f"SinusoidalPositions: expected a floating-point input, got {input.dtype}"
+            )
         table = _sinusoids(_capacity(offset + length), self.dim, float(self.base), input.dtype)
         return apply(tt.ops.ADD, input, table[offset : offset + length])
 

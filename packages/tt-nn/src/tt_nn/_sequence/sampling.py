@@ -21,8 +21,9 @@ class Sampling:
         repetition_penalty: What scores of tokens that are already there are divided by where
             positive and multiplied with where negative.
         temperature: What scores are divided by; 0 always takes the highest.
-        top_k: How many of the most probable tokens are kept.
-        top_p: The probability that those kept, the most probable ones, add up to at least.
+        top_k: How many of the most probable tokens are kept; of equal ones those with lower ids.
+        top_p: The probability that those kept, the most probable ones, add up to at least; of
+            equal ones those with lower ids.
         generator: Where random numbers come from, the default generator unless given.
     """
 
@@ -58,6 +59,9 @@ class Sampling:
 
         Shape:
             ``(N, vocab_size), (N, T) -> (N,)``
+
+        Raises:
+            ValueError: The highest score of a sample is not finite.
         """
         if self.repetition_penalty != 1:
             rows = np.arange(len(tokens))[:, None]
@@ -67,13 +71,14 @@ class Sampling:
             )
             scores = scores.copy()
             scores[rows, tokens] = penalised
+        most = highest(scores)
         if self.temperature == 0:
             return np.asarray(scores.argmax(axis=-1))
-        scores = scores.astype(np.float64) / self.temperature
+        with np.errstate(over="ignore"):  # to -inf, at a temperature near 0
+            scores = (scores.astype(np.float64) - most) / self.temperature
         if self.top_k is not None and self.top_k < scores.shape[-1]:
-            least = np.partition(scores, -self.top_k, axis=-1)[:, -self.top_k, None]
-            scores[scores < least] = -np.inf
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            scores[~_largest(scores, self.top_k)] = -np.inf
+        weights = np.exp(scores)
         if self.top_p is not None and self.top_p < 1:
             weights *= _nucleus(weights / weights.sum(axis=-1, keepdims=True), self.top_p)
         random = (self.generator or default_generator()).numpy.random((len(scores), 1))
@@ -84,8 +89,35 @@ class Sampling:
         return np.asarray((bounds > target).argmax(axis=-1))
 
 
+def highest(scores: Array) -> Array:
+    """Return the highest score of each sample; others may be minus infinity.
+
+    Shape:
+        ``(N, vocab_size) -> (N, 1)``
+
+    Raises:
+        ValueError: One is not finite.
+    """
+    most = np.asarray(scores.max(axis=-1, keepdims=True))
+    if not np.isfinite(most).all():
+        sample = int(np.flatnonzero(~np.isfinite(most))[0])
+        raise ValueError(
+            "generate: expected the highest score of each text to be finite, got "
+            f"{most[sample, 0]} for text {sample}; look for NaN and infinity in the model's weights"
+        )
+    return most
+
+
+def _largest(scores: Array, count: int) -> Array:
+    """Return which scores of each sample are the largest; of equal ones the first."""
+    least = np.partition(scores, -count, axis=-1)[:, -count, None]
+    above, equal = scores > least, scores == least
+    room = count - above.sum(axis=-1, keepdims=True)
+    return np.asarray(above | (equal & (equal.cumsum(axis=-1) <= room)))
+
+
 def _nucleus(probabilities: Array, top_p: float) -> Array:
-    """Return which tokens are kept: the fewest that add up to ``top_p``."""
+    """Return which are kept: the fewest that add up to ``top_p``, of equal ones the first."""
     order = np.argsort(-probabilities, axis=-1, kind="stable")
     sorted_ = np.take_along_axis(probabilities, order, axis=-1)
     before = sorted_.cumsum(axis=-1) - sorted_

@@ -90,8 +90,8 @@ def _attend_back(
     length, dim = attention.query.shape[-2:]
 
     def by_head(x: Array) -> Array:
-        parts = x.reshape((len(x), length, num_kv_heads, -1, dim))  # (N, T, kv_heads, group, D)
-        return np.moveaxis(parts, 1, -2)
+        parts = x.reshape((len(x), length, num_kv_heads, num_heads // num_kv_heads, dim))
+        return np.moveaxis(parts, 1, -2)  # (N, kv_heads, group, T, D)
 
     found = np.empty(qkv.shape, dtype)
     for_query, for_key, for_value = split_heads(found, num_heads, num_kv_heads)
@@ -145,7 +145,8 @@ def self_attention(
         num_kv_heads: Heads of key and value.
         attn_mask: As in `scaled_dot_product_attention`.
         dropout_p: The share of weights that are set to zero.
-        is_causal: Whether a position sees itself and those before it only.
+        is_causal: Whether a position sees itself and those before it only; together with a mask,
+            what both let it see.
 
     Shape:
         ``(N, T, (num_heads + 2 num_kv_heads) D) -> (N, T, num_heads D)``

@@ -19,7 +19,7 @@ from tt_nn._module import Module
 from tt_nn._normalisation.layer_norm import LayerNorm
 from tt_nn._sequence.attention import attention_weights
 from tt_nn._sequence.embedding import Embedding
-from tt_nn._sequence.kv_cache import CACHED_ATTENTION, KVCache, LayerCache
+from tt_nn._sequence.kv_cache import KVCache, LayerCache, cached_attention
 from tt_nn._sequence.positions import LearnedPositions, SinusoidalPositions
 from tt_nn._sequence.self_attention import self_attention, split_heads
 
@@ -98,16 +98,8 @@ class CausalSelfAttention(Module):
             dropout = self.dropout if self.training else 0.0
             y = self_attention(qkv, self.n_head, self.n_head, None, dropout, is_causal=True)
         else:
-            y = Tensor._apply(
-                CACHED_ATTENTION,
-                (qkv,),
-                {
-                    "cache": cache,
-                    "num_heads": self.n_head,
-                    "num_kv_heads": self.n_head,
-                    "scale": 1 / math.sqrt(self.head_dim),
-                },
-            )
+            scale = 1 / math.sqrt(self.head_dim)
+            y = cached_attention(qkv, cache, self.n_head, self.n_head, scale)
         return self.out_proj(y)  # (N, T, n_embd)
 
     def weights(self, x: Tensor) -> Tensor:
@@ -248,19 +240,22 @@ class GPT(Module):
 
         Args:
             tokens: ``(N, T)``.
-            cache: What is known of tokens before these, to which these are added.
+            cache: What is known of tokens before these, to which these are added, unless an error
+                is raised.
 
         Raises:
-            ValueError: There are more tokens than ``block_size``.
+            ValueError: There are more tokens than ``block_size``, or the cache is of other texts.
+            RuntimeError: The cache would be given what requires grad.
         """
         x = self._embed(tokens, 0 if cache is None else cache.length)
         if cache is None:
             for block in self.blocks:
                 x = block(x)
-        else:
+            return self.head(self.norm(x))  # (N, T, vocab_size)
+        with cache.all_or_nothing():
             for block, layer in zip(self.blocks, cache.layers, strict=True):
                 x = block(x, layer)
-        return self.head(self.norm(x))  # (N, T, vocab_size)
+            return self.head(self.norm(x))
 
     def attention_maps(self, tokens: tt_tensor.Tensor) -> list[Tensor]:
         """Return how much each position takes of which, block by block: (N, n_head, T, T)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -292,18 +293,21 @@ class ModernGPT(Module):
 
         Args:
             tokens: ``(N, T)``.
-            cache: What is known of tokens before these, to which these are added.
+            cache: What is known of tokens before these, to which these are added, unless an error
+                is raised.
 
         Raises:
-            ValueError: There are more tokens than ``block_size``.
+            ValueError: There are more tokens than ``block_size``, or the cache is of other texts.
+            RuntimeError: The cache would be given what requires grad.
         """
-        x = x0 = self._embed(tokens, cache)
         first_value = None
-        for i, block in enumerate(self.blocks):
-            x, value = block(x, x0, first_value, None if cache is None else cache.layers[i])
-            if first_value is None:
-                first_value = value
-        return self.head(self.norm(x))  # (N, T, vocab_size)
+        with nullcontext() if cache is None else cache.all_or_nothing():
+            x = x0 = self._embed(tokens, cache)
+            for i, block in enumerate(self.blocks):
+                x, value = block(x, x0, first_value, None if cache is None else cache.layers[i])
+                if first_value is None:
+                    first_value = value
+            return self.head(self.norm(x))  # (N, T, vocab_size)
 
     def attention_maps(self, tokens: tt_tensor.Tensor) -> list[Tensor]:
         """Return how much each position takes of which, block by block: (N, n_head, T, T)."""
@@ -330,7 +334,12 @@ class ModernGPT(Module):
             before = None if cache is None else cache.previous
             if before is None:
                 before = tt.zeros_like(x[:, :1])
-            if cache is not None:
+            elif len(before) != len(x):  # one would be stretched to the other
+                raise ValueError(
+                    f"ModernGPT: expected as many texts as the cache is of, {len(before)}, got "
+                    f"{len(x)}; use a new cache for other texts, or clear this one"
+                )
+            if cache is not None and x.shape[1]:
                 cache.previous = x[:, -1:].detach()
             if x.shape[1] > 1:
                 before = tt.concat([before, x[:, :-1]], dim=1)

@@ -29,13 +29,24 @@ def _attention(
 def _seen(
     g: Graph, query: Value, key: Value, attn_mask: Value | None, is_causal: bool
 ) -> Value | None:
-    """Return the mask, of bools or to be added to scores."""
+    """Return the mask, of bools or to be added to scores; with ``is_causal``, of what both see."""
     if not is_causal:
         return attn_mask
     length, keys = query.shape[-2], key.shape[-2]
     if not isinstance(length, int) or not isinstance(keys, int):
         raise g.refuse("expected a length that does not follow the batch; see batch_dim")
-    return g.constant(np.tri(length, keys, dtype=bool))
+    seen = np.tri(length, keys, dtype=bool)
+    if attn_mask is None:
+        return g.constant(seen)
+    mask, hides = attn_mask.array, attn_mask.dtype == BOOL
+    if mask is not None:
+        return g.constant(mask & seen if hides else np.where(seen, mask, -math.inf))
+    both = (
+        g.node("And", attn_mask, g.constant(seen))
+        if hides
+        else g.node("Where", g.constant(seen), attn_mask, g.scalar(-math.inf, FLOAT))
+    )
+    return Value(both, (*attn_mask.shape[:-2], length, keys), attn_mask.dtype)
 
 
 def _weights(g: Graph, scores: str, mask: Value | None) -> str:
