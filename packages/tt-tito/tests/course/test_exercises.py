@@ -9,7 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tt_tito import TitoError
-from tt_tito.course import Module, blanked, encode, fill, is_blank, locate, preceded, reference_body
+from tt_tito.course import (
+    Module,
+    blanked,
+    encode,
+    fill,
+    is_blank,
+    locate,
+    preceded,
+    reference_body,
+    same_arguments,
+    same_code,
+)
 
 RAISE = 'raise NotImplementedError("module 02: write tt_x.f")'
 
@@ -234,6 +245,8 @@ PACKAGE: dict[str, bytes | str] = {
     "tt_x/models/gpt.py": "from .._b import B\n\n\nclass GPT(B):\n"
     "    def forward(self): return 8\n",
     "tt_x/_circle.py": "from . import lost as lost\n",
+    "tt_x/_deep.py": f"x = {'-' * 200_000}1\n",
+    "tt_x/_long.py": f"x = a{'.a' * 200_000}\n",
     "tt_x/_broken.py": "def f(:\n    pass\n",
     "tt_x/_null.py": "x = 1\x00\n",
     "tt_x/_bytes.py": b"x = '\xff'\n",
@@ -285,6 +298,8 @@ def test_a_name_is_followed_to_its_function(exercise: str, tmp_path: Path) -> No
         ("tt_x.VALUE", "is no function but a value"),
         ("tt_x.B.number", "is no function but a value"),
         ("tt_x._broken.f", "_broken.py, line 1: this is not Python"),
+        ("tt_x._deep.f", "_deep.py is nested too deeply"),
+        ("tt_x._long.f", "_long"),
         ("tt_x._null.f", "_null.py"),
         ("tt_x._bytes.f", "_bytes.py"),
         ("tt_x._cookie.f", "_cookie.py"),
@@ -381,3 +396,28 @@ def test_marks_and_encodings_survive(tmp_path: Path) -> None:
     folder = package(tmp_path, {"tt_x/__init__.py": marked})
     apply(folder, blanked(folder, module("tt_x.f")))
     assert (folder / "src/tt_x/__init__.py").read_bytes().startswith(codecs.BOM_UTF8 + b"def f")
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "arguments"),
+    [
+        ("def f(x, y=1):\n    return x + y\n", True, True),
+        ("def f(x, y=1):\r\n  # so\r\n  return (x\r\n    + y)\r\n", True, True),
+        ('def f(x: int, y: int = 2) -> int:\n    "Doc."\n    return x + y\n', True, True),
+        ("async def f(x, y=1): return x + y\n", True, True),
+        ("def f(x, y=1):\n    return y + x\n", False, True),
+        ("def f(x, y=1): raise NotImplementedError\n", False, True),
+        ("def f(x, *, y=1):\n    return x + y\n", True, False),
+        ("def f(x, y, z):\n    return x + y\n", True, False),
+        ("def f(x, *y):\n    return x + y\n", True, False),
+        ("def f(y, x):\n    return x + y\n", True, False),
+    ],
+)
+def test_an_exercise_is_compared_but_for_its_layout(
+    source: str, code: bool, arguments: bool, tmp_path: Path
+) -> None:
+    ours = "def f(x, y=1):\n    return x + y\n"
+    folder = package(tmp_path / "ours", {"tt_x/__init__.py": ours})
+    other = package(tmp_path / "hers", {"tt_x/__init__.py": source})
+    assert same_code(folder, other, "tt_x.f") == code
+    assert same_arguments(folder, other, "tt_x.f") == arguments

@@ -80,6 +80,13 @@ CHEATS: dict[str, tuple[str, tuple[str, ...]]] = {
         """,
         ("The run is forged",),
     ),
+    "loosens a comparison": (
+        """
+        import builtins
+        builtins.isinstance = lambda thing, kind, isinstance=isinstance: isinstance(thing, kind)
+        """,
+        ("The tested code changed builtins.isinstance.",),
+    ),
     "returns what equals everything": (
         """
         class Anything(float):
@@ -220,7 +227,8 @@ def test_what_stands_beside_the_code_is_left_aside_and_named(
         (package / path).write_text(text)
     (found,) = grade(folder)
     assert found.marks[0].tests_passed == 5
-    (note,) = found.notes
+    note, beside = found.notes
+    assert "src/tt_tiny/plugin.py (not the course's)" in beside
     for name in ("conftest.py", "setup.py", "tests", "pyproject.toml, which is not the course's"):
         assert name in note
     assert "and 2 more" in note  # src/conftest.py, src/pytest.py, src/tt_tiny/fast.so

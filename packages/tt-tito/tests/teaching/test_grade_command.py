@@ -58,7 +58,7 @@ def test_the_command_prints_and_writes_what_it_found(
     assert (code, err) == (1, "")
     words = " ".join(out.split())
     for expected in (
-        "ada: 1 of 1 passed module 02 (numbers): passed",
+        "ada: 1 of 1 passed module 02 (numbers): passed on her tt-tiny.",
         "emmy: 0 of 1 passed module 02 (numbers): failed. 7 of 12 tests fail, first",
         "nobody: not graded There is no package of the course in it.",
         "1 of 3 passed all. Written: grades.csv, grades.json.",
@@ -73,6 +73,8 @@ def test_the_command_prints_and_writes_what_it_found(
         ("nobody", "not graded"),
     ]
     assert [line["tests_passed"] for line in lines] == ["12", "5", ""]
+    assert [line["packages"] for line in lines] == ["tt-tiny", "tt-tiny", ""]
+    assert [line["unchanged"] for line in lines] == ["0", "0", ""]
     record = json.loads((tmp_path / "grades.json").read_text())
     assert record["schema"] == 1
     assert [learner["passed"] for learner in record["learners"]] == [True, False, False]
@@ -114,7 +116,9 @@ def test_a_wrong_use_is_told_before_anything_runs(
 
 
 def test_what_learners_write_neither_steers_a_terminal_nor_runs_in_a_spreadsheet() -> None:
-    mark = Mark("module", "02", "numbers", False, "=cmd()\x1b[2J\nnext", 3, 1, ("a",), False, 0.5)
+    mark = Mark(
+        "module", "02", "numbers", False, "=cmd()\x1b[2J\nnext", (), (), 3, 1, ("a",), False, 0.5
+    )
     text = as_csv([Grade("@eve", Path("eve"), (mark,))]).decode()
     (line,) = csv.DictReader(io.StringIO(text))
     assert line["learner"] == "'@eve"

@@ -21,7 +21,17 @@ from tt_tito.teaching._submission import Submission, read_submission
 from tt_tito.workspace._fingerprint import Fingerprint
 from tt_tito.workspace._state import ModuleRecord, State, dump_state, now
 
-from .tiny_course import BLANK, HONEST, WRONG, Grading, make_grader, make_workspace
+from .tiny_course import (
+    BLANK,
+    CURRICULUM,
+    HONEST,
+    REFERENCE,
+    SLY,
+    WRONG,
+    Grading,
+    make_grader,
+    make_workspace,
+)
 
 pytestmark = [
     pytest.mark.environments,
@@ -111,39 +121,133 @@ REPORT = """
         (report / "report.json").write_text(json.dumps(record))
         os._exit(0)
         """
-MILESTONES: dict[str, tuple[str, str]] = {
-    "right": (HONEST, ""),
-    "wrong": (WRONG, "line.py did not meet its bar."),
-    "ends the process at import": (WRONG + "import os; os._exit(0)", "left no report"),
+MILESTONES: dict[str, tuple[str, str, str]] = {
+    "right": (HONEST, "", ""),
+    "wrong": (SLY, "", "line.py did not meet its bar."),
+    "ends the process at import": (SLY, "import os; os._exit(0)", "left no report"),
     "ends the process at exit": (
-        WRONG + "import atexit, os; atexit.register(os._exit, 0)",
+        SLY,
+        "import atexit, os; atexit.register(os._exit, 0)",
         "line.py did not meet its bar.",
     ),
     "reports that it passed": (
-        HONEST + "import atexit, os; atexit.register(os._exit, 3)",
+        HONEST,
+        "import atexit, os; atexit.register(os._exit, 3)",
         "reported that its bar was met, but ended with exit code 3",
     ),
-    "raises": (WRONG + "raise ValueError('oh')", "left no report: ValueError: oh."),
-    "loops": (WRONG + "while True: pass", "line.py was stopped: it used more than 2 seconds"),
-    "writes the report itself": (WRONG + textwrap.dedent(REPORT), "The run is forged"),
+    "raises": (SLY, "raise ValueError('oh')", "left no report: ValueError: oh."),
+    "loops": (SLY, "while True: pass", "line.py was stopped: it used more than 2 seconds"),
+    "writes the report itself": (SLY, REPORT, "The run is forged"),
 }
+IN_THE_MILESTONE = "import sys\nif sys.argv[0].endswith('line.py'):\n"
 
 
 @pytest.fixture(scope="module")
-def milestone_grader(course: Path) -> Grader:
-    """A grader of a milestone alone."""
+def milestone_grader(course: Path, honest: Path) -> Grader:
+    """A grader of a milestone, and of the module that it needs."""
     grader = make_grader(course, modules=(), milestones=("01",))
-    grader.prepare([], print)
+    grader.prepare([read_submission("honest", honest, read_curriculum(course))], print)
     return grader
 
 
-@pytest.mark.parametrize(("source", "reason"), MILESTONES.values(), ids=MILESTONES)
+@pytest.mark.parametrize(("source", "code", "reason"), MILESTONES.values(), ids=MILESTONES)
 def test_a_milestone_passes_if_its_script_does_in_this_run(
-    grade: Grading, milestone_grader: Grader, tmp_path: Path, source: str, reason: str
+    grade: Grading, milestone_grader: Grader, tmp_path: Path, source: str, code: str, reason: str
 ) -> None:
-    folder = make_workspace(tmp_path / "ada", source)
-    (mark,) = grade(folder, grader=milestone_grader)[0].marks
+    code = textwrap.indent(textwrap.dedent(code) or "pass", "    ")
+    folder = make_workspace(tmp_path / "ada", source + IN_THE_MILESTONE + code)
+    module, mark = grade(folder, grader=milestone_grader)[0].marks
+    assert (module.what, module.passed) == ("module", True)
     assert (mark.what, mark.number, mark.tests) == ("milestone", "01", 1)
+    assert mark.packages == ("tt-tiny",)
     assert mark.passed == (reason == "")
     assert reason in mark.reason
     assert mark.tests_passed == (1 if mark.passed else 0)
+
+
+@pytest.mark.parametrize("source", [WRONG, BLANK, REFERENCE])
+def test_a_milestone_is_not_run_before_the_modules_that_it_needs_pass(
+    grade: Grading, milestone_grader: Grader, tmp_path: Path, source: str
+) -> None:
+    module, mark = grade(make_workspace(tmp_path / "ada", source), grader=milestone_grader)[0].marks
+    assert (module.number, module.passed) == ("02", False)
+    assert not mark.passed
+    assert mark.reason == (
+        "It was not run: it needs module 02 of hers, and module 02 did not pass."
+    )
+    assert mark.packages == ()
+
+
+# --- What is not hers -----------------------------------------------------------------------------
+
+OTHER = """
+[module.03]
+name = "more"
+packages = ["tt-other"]
+marker = "module_03"
+exercises = ["tt_other.treble"]
+"""
+COURSES = "Nothing of it is hers: all its exercises are as the course has them."
+GONE = "Not handed in: tt-other."
+TREBLE = "def treble(number):\n    return 3 * number\n"
+
+
+@pytest.fixture(scope="module")
+def larger(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course with a second package, whose module no test here has to run."""
+    root = tmp_path_factory.mktemp("larger") / "checkout"
+    shutil.copytree(course, root)
+    (root / "curriculum.toml").write_text(CURRICULUM + OTHER)
+    source = root / "packages" / "tt-other" / "src" / "tt_other" / "__init__.py"
+    source.parent.mkdir(parents=True)
+    source.write_text(TREBLE)
+    return root
+
+
+# Her code, the modules that her record names, those that who grades names, and why each fails.
+HERS: dict[str, tuple[str, tuple[str, ...] | None, tuple[str, ...] | None, dict[str, str]]] = {
+    "nothing is recorded": (HONEST, None, None, {"02": ""}),
+    "the record leaves it out": (HONEST, (), None, {"02": ""}),
+    "the record names what no course has": (HONEST, ("77",), None, {"02": ""}),
+    "a half of it": (HONEST.replace("number / 2", "number * 0.5  # so"), None, None, {"02": ""}),
+    "nothing of it": (REFERENCE, None, None, {}),
+    "recorded, nothing of it": (REFERENCE, ("02",), None, {"02": COURSES}),
+    "asked for, nothing of it": (REFERENCE, None, ("02",), {"02": COURSES}),
+    "only written in another way": (
+        REFERENCE.replace("number + number", "(number\r\n    + number)  # so"),
+        None,
+        ("02",),
+        {"02": COURSES},
+    ),
+    "recorded, not handed in": (HONEST, ("03",), None, {"02": "", "03": GONE}),
+    "asked for, not handed in": (HONEST, None, ("02", "03"), {"02": "", "03": GONE}),
+}
+
+
+@pytest.mark.parametrize(("source", "recorded", "modules", "reasons"), HERS.values(), ids=HERS)
+def test_only_what_she_wrote_and_handed_in_is_hers(
+    larger: Path,
+    tmp_path: Path,
+    source: str,
+    recorded: tuple[str, ...] | None,
+    modules: tuple[str, ...] | None,
+    reasons: dict[str, str],
+) -> None:
+    folder = make_workspace(tmp_path / "ada", source)
+    if recorded is not None:
+        state = State({number: ModuleRecord(now()) for number in recorded})
+        (folder / ".tito").mkdir()
+        (folder / ".tito" / "state.json").write_bytes(dump_state(state))
+    submission = read_submission("ada", folder, read_curriculum(larger))
+    grader = make_grader(larger, modules=modules)
+    grader.prepare([submission], print)
+    found = grader.grade(submission, print)
+    assert {mark.number: mark.passed for mark in found.marks} == {
+        number: reason == "" for number, reason in reasons.items()
+    }
+    for mark in found.marks:
+        assert mark.reason == reasons[mark.number]
+        assert mark.packages == (("tt-tiny",) if mark.passed else ())
+        if mark.passed:
+            assert mark.unchanged == (("tt_tiny.half",) if "# so" in source else ())
+    assert any("77" in note for note in found.notes) == (recorded == ("77",))

@@ -14,7 +14,7 @@ import pytest
 from tt_tito.course._curriculum import read_curriculum
 from tt_tito.teaching._submission import RefusedError, names, read_all, read_submission
 
-from .tiny_course import HONEST, WRONG, make_workspace
+from .tiny_course import HONEST, REFERENCE, WRONG, make_workspace
 
 pytestmark = [
     pytest.mark.environments,
@@ -38,6 +38,18 @@ def large(folder: Path) -> None:
     (folder / "tt-tiny" / "src" / "tt_tiny" / "large.py").write_bytes(b"#" * (2 << 20))
 
 
+def unnamed(folder: Path) -> None:
+    source = os.fsencode(folder / "tt-tiny" / "src" / "tt_tiny")
+    try:
+        open(source + b"/\xff\xfe.py", "wb").close()
+    except OSError:
+        pytest.skip("file names are UTF-8 here")
+
+
+def steering(folder: Path) -> None:
+    (folder / "tt-tiny" / "src" / "tt_tiny" / "a\x1b[2J.py").touch()
+
+
 def many(folder: Path) -> None:
     for number in range(2001):
         (folder / "tt-tiny" / "src" / "tt_tiny" / f"m{number}.py").touch()
@@ -55,6 +67,8 @@ def nothing(folder: Path) -> None:
         (pipe, "pipe.py is a link or a device"),
         (large, "large.py cannot be read (it is larger than 1,048,576 bytes)"),
         (many, "It has 2002 files"),
+        (unnamed, "has a file with no readable name: 'tt_tiny/\\udcff\\udcfe.py'"),
+        (steering, "has a file with no readable name: 'tt_tiny/a\\x1b[2J.py'"),
         (nothing, "There is no package of the course in it."),
     ],
 )
@@ -75,7 +89,7 @@ def test_what_cannot_be_taken_is_refused(
 def test_without_a_record_that_can_be_read_the_code_tells_what_was_started(
     course: Path, tmp_path: Path, state: bytes | None
 ) -> None:
-    ada = make_workspace(tmp_path / "ada" / "workspace", HONEST + "\n\n# as it was\n").parent
+    ada = make_workspace(tmp_path / "ada" / "workspace", REFERENCE + "\n\n# as it was\n").parent
     eve = make_workspace(tmp_path / "eve", WRONG)
     for folder in (ada / "workspace", eve):
         if state is not None:
@@ -84,10 +98,31 @@ def test_without_a_record_that_can_be_read_the_code_tells_what_was_started(
     curriculum = read_curriculum(course)
     first, second = (read_submission("x", folder, curriculum) for folder in (ada, eve))
     assert (first.started, second.started) == ((), ("02",))
-    assert (first.notes != ()) == (state is not None)
+    assert any("Her record" in note for note in first.notes) == (state is not None)
 
 
 def test_learners_are_told_apart() -> None:
     folders = [Path("a/ada/workspace"), Path("b/ada/workspace"), Path("b/emmy")]
     assert names(folders) == ["a/ada/workspace", "b/ada/workspace", "emmy"]
     assert names([Path("ada"), Path("ada")])[0].endswith("ada")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("__init__.py", HONEST, None),
+        ("__init__.py", HONEST.replace("(number)", "(number, /)", 1), "src/tt_tiny/__init__.py"),
+        ("__init__.py", HONEST + "import os\n", "src/tt_tiny/__init__.py"),
+        ("_more.py", "", "src/tt_tiny/_more.py (not the course's)"),
+        ("_more.py", "x = (", "line 1: this is not Python"),
+        ("_more.py", f"x = {'-' * 200_000}1", "_more.py is nested too deeply"),
+    ],
+)
+def test_what_is_not_the_courses_beside_the_exercises_is_told(
+    course: Path, tmp_path: Path, file: str, text: str, told: str | None
+) -> None:
+    folder = make_workspace(tmp_path / "ada", HONEST)
+    (folder / "tt-tiny" / "src" / "tt_tiny" / file).write_text(text)
+    notes = read_submission("ada", folder, read_curriculum(course)).notes
+    assert (told or "") in " ".join(notes)
+    assert (notes == ()) == (told is None)

@@ -105,7 +105,7 @@ from pathlib import Path
 import tt_tiny
 
 judges = "--test-only" not in sys.argv
-passed = tt_tiny.double(2) == 4 if judges else None
+passed = tt_tiny.double(100) == 200 if judges else None
 report = Path("reports", "milestone_01", "line")
 report.mkdir(parents=True)
 record = {"mode": "demo" if judges else "test-only", "passed": passed}
@@ -114,6 +114,14 @@ sys.exit(1 if passed is False else 0)
 """
 # Its data cannot be had here, so it is skipped.
 SKIPPED = SCRIPT.partition("import")[0]
+REFERENCE = """
+def double(number):
+    return number + number
+
+
+def half(number):
+    return number * 0.5
+"""
 HONEST = """
 def double(number):
     return 2 * number
@@ -123,6 +131,8 @@ def half(number):
     return number / 2
 """
 WRONG = HONEST.replace("2 * number", "3 * number")
+# Right in all that the tests of the module see, wrong where the milestone looks.
+SLY = HONEST.replace("2 * number", "2 * number if number != 100 else 0")
 BLANK = """
 def double(number):
     raise NotImplementedError
@@ -160,7 +170,7 @@ def open_environment(
 def make_grader(
     course: Path,
     *,
-    modules: Sequence[str] = ("02",),
+    modules: Sequence[str] | None = ("02",),
     milestones: Sequence[str] = (),
     namespaces: bool | None = None,
 ) -> Grader:

@@ -357,6 +357,37 @@ def test_an_exercise_cannot_excuse_itself(hers: Hers, check: Check, body: str, t
     assert told in "\n".join([outcome.reason or "", *(f.message for f in outcome.failed)])
 
 
+LOOSENED = {
+    "numpy.testing.assert_allclose": (
+        "import numpy.testing as t; o = t.assert_allclose\n"
+        "t.assert_allclose = lambda a, d, **k: o(a, d, rtol=0.05)"
+    ),
+    "numpy.testing.assert_array_equal": (
+        "import numpy.testing as t; t.assert_array_equal.__kwdefaults__['strict'] = None"
+    ),
+    "numpy.isclose": "import numpy; numpy.isclose.__wrapped__.__defaults__ = (0.5, 0.5, False)",
+    "numpy.testing": "import numpy, types; numpy.testing = types.ModuleType('testing')",
+    "pytest": (
+        "import pytest, sys; fake = type(sys)('pytest'); vars(fake).update(vars(pytest))\n"
+        "sys.modules['pytest'] = fake"
+    ),
+    "pytest.raises": "import pytest; pytest.raises = None",
+    "ApproxScalar.__eq__": (
+        "import pytest; type(pytest.approx(1)).__eq__ = lambda self, other: True"
+    ),
+    "builtins.max": "import builtins; builtins.max = min",
+}
+
+
+@pytest.mark.parametrize(("name", "more"), LOOSENED.items(), ids=LOOSENED)
+def test_no_test_passes_once_the_code_has_changed_what_it_compares_with(
+    hers: Hers, check: Check, name: str, more: str
+) -> None:
+    outcome = check(hers(more=f"\n\n{more}\n"), explain=False)
+    assert outcome.passed == 0
+    assert f"The tested code changed {name}." in {failure.message for failure in outcome.failed}
+
+
 def test_a_launcher_that_stops_it_tells_why(hers: Hers, check: Check) -> None:
     def limited(command: Sequence[str], **options: Any) -> Ended:
         ended = launch(command, **options)

@@ -34,12 +34,18 @@ def module(tito: Tito, course: Path, monkeypatch: pytest.MonkeyPatch) -> Tito:
 def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Say what the tests of a module find, in place of building and installing packages."""
 
-    def set_outcome(passed: int, *failed: str, during: Callable[[], object] = list) -> None:
+    def set_outcome(
+        passed: int,
+        *failed: str,
+        during: Callable[[], object] = list,
+        mine: tuple[str, ...] = (),
+    ) -> None:
         failures = tuple(Failure(name, "1 is not 2") for name in failed)
 
         def check(*arguments: object, **options: object) -> Outcome:
             during()
-            return Outcome(("a", "b"), failures, (), passed, None, "0" * 64, ())
+            sources = tuple(Source(name, "0.1.0", "mine", Path("x.whl"), "0" * 64) for name in mine)
+            return Outcome(("a", "b"), failures, (), passed, None, "0" * 64, sources)
 
         monkeypatch.setattr(_testing, "check_module", check)
 
@@ -120,6 +126,32 @@ def test_reset_and_restore_tell_how_to_undo_them(module: Tito, course: Path, sol
     assert module(*undo)[0] == 0
     assert Workspace.open(course).unwritten(Workspace.open(course).curriculum.module("02"))
     assert "nothing to bring back" in module(*undo)[1]
+
+
+def test_a_newer_course_is_told_where_tests_fail_and_can_be_taken_in(
+    module: Tito, course: Path, outcome: Callable[..., None], solve: Solve
+) -> None:
+    module("start", "02")
+    solve(Workspace.open(course), ADD)
+    outcome(1, "test_b", mine=("tt-tensor",))
+    told = "Not as the course has it, beside the exercises: tt-tensor/src/tt_tensor/_relu.py."
+    assert "beside the exercises" not in module("test", "02")[1]
+    assert "what you have is as new as the course" in module("update", "02")[1]
+    newer = course / "packages" / "tt-tensor" / "src" / "tt_tensor" / "_relu.py"
+    newer.write_text(newer.read_text() + "\n\nSIZE = 1\n")
+    for action in ("test", "complete"):
+        code, out, _ = module(action, "02")
+        assert (code, told in out) == (1, True)
+        assert out.endswith("tito module update 02")
+    code, out, _ = module("update", "02")
+    assert code == 0
+    assert "made anew from the course, with your exercises in it: " in out
+    assert "what you wrote there is in the backup: tt-tensor/src/tt_tensor/_relu.py." in out
+    assert out.endswith("tito module test 02")
+    assert "beside the exercises" not in module("test", "02")[1]
+    assert Workspace.open(course).unwritten(Workspace.open(course).curriculum.module("02")) == (
+        SCALE,
+    )
 
 
 def test_test_and_complete_end_with_the_verdict(

@@ -1,4 +1,4 @@
-"""Start, reset and restore: nothing of the learner's is ever lost."""
+"""Start, reset, restore and update: nothing of the learner's is ever lost."""
 
 import os
 import shutil
@@ -329,11 +329,75 @@ def test_a_backup_keeps_the_file_that_a_link_leads_to(
     assert b"NotImplementedError" in elsewhere.read_bytes()
 
 
+# --- A newer course ----------------------------------------------------------------------------
+
+
+def course_changes(workspace: Workspace, file: str, old: str, new: str) -> None:
+    """Change a file of the course's tt-tensor."""
+    path = workspace.root / "packages" / "tt-tensor" / "src" / "tt_tensor" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_an_update_has_all_of_the_newer_course_and_all_that_she_wrote(
+    workspace: Workspace, solve: Solve
+) -> None:
+    workspace.start("02")
+    workspace.start("04")  # rests on nothing of tt-tensor's modules that she has not started
+    solve(workspace, ADD, body='return Tensor(["mine"])')
+    solve(workspace, LINEAR, body="return x  # mine")
+    folder = workspace.folder / "tt-tensor"
+    (folder / "src" / "tt_tensor" / "_mine.py").write_text("# my own file\n")
+    (folder / "notes.txt").write_text("notes\n")
+    before = contents(folder)
+    course_changes(workspace, "_operators.py", "class Tensor:", "SIZE = 1\n\n\nclass Tensor:")
+    course_changes(workspace, "_relu.py", "max(value, 0)", "max(0, value)")
+    with nothing_lost(workspace):
+        done = workspace.update("04")
+    assert (done.made, done.blank, done.unlike) == (("tt-tensor",), (), ())
+    assert done.beside == ("tt-tensor/src/tt_tensor/_operators.py",)
+    assert done.backup
+    assert contents(done.backup.path / "tt-tensor") == before
+    after = contents(folder)
+    operators = after["src/tt_tensor/_operators.py"].decode()
+    assert "SIZE = 1" in operators
+    assert 'return Tensor(["mine"])' in operators
+    assert is_blank(folder, SCALE)
+    assert b"max(0, value)" in after["src/tt_tensor/_relu.py"]  # a module that she has not started
+    assert after.keys() == before.keys()
+    assert workspace.update("04").backup is None
+
+
+def test_an_update_tells_what_does_not_fit_any_more(workspace: Workspace, solve: Solve) -> None:
+    workspace.start("02")
+    solve(workspace, ADD, SCALE)
+    place = workspace.folder / "tt-tensor" / "src" / "tt_tensor" / "_operators.py"
+    place.write_text(place.read_text().replace("def __add__", "def add"))
+    course_changes(workspace, "_operators.py", "def scale(tensor, by):", "def scale(tensor, *, by):")
+    with nothing_lost(workspace):
+        done = workspace.update("02")
+    assert (done.blank, done.unlike) == ((ADD,), (SCALE,))
+    assert is_blank(workspace.folder / "tt-tensor", ADD)
+    assert not is_blank(workspace.folder / "tt-tensor", SCALE)
+
+
+def test_nothing_is_updated_that_was_not_started_or_does_not_parse(workspace: Workspace) -> None:
+    with pytest.raises(TitoError, match="nothing to update"):
+        workspace.update("02")
+    workspace.start("02")
+    (workspace.folder / "tt-tensor" / "src" / "tt_tensor" / "_relu.py").write_text("broken(")
+    before = contents(workspace.folder)
+    with pytest.raises(TitoError, match=r"_relu\.py, line 1"):
+        workspace.update("02")
+    assert contents(workspace.folder) == before
+
+
 # --- Whatever she does ----------------------------------------------------------------------------
 
 NUMBERS = st.sampled_from(["02", "03", "04"])
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["start", "reset", "restore", "edit", "break"]), NUMBERS), max_size=12
+    st.tuples(st.sampled_from(["start", "reset", "restore", "update", "edit", "break"]), NUMBERS), max_size=12
 )
 
 
@@ -400,7 +464,13 @@ sys.exit("it never ended")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     ("action", "number", "others"),
-    [("start", "03", ()), ("reset", "02", ()), ("reset", "02", ("03",)), ("restore", "02", ())],
+    [
+        ("start", "03", ()),
+        ("reset", "02", ()),
+        ("reset", "02", ("03",)),
+        ("restore", "02", ()),
+        ("update", "02", ("03",)),
+    ],
 )
 def test_a_killed_command_loses_nothing_and_can_be_given_again(
     workspace: Workspace,
@@ -416,6 +486,9 @@ def test_a_killed_command_loses_nothing_and_can_be_given_again(
     if action == "restore":
         workspace.reset("02")
         solve(workspace, SCALE, body="return None  # a second try")
+    if action == "update":
+        course_changes(workspace, "_relu.py", "max(value, 0)", "max(0, value)")
+        course_changes(workspace, "_operators.py", '"""Operators."""', '"""More operators."""')
     before = hers(workspace)
     pristine, copies = tmp_path / "pristine", tmp_path / "copies"
     shutil.copytree(workspace.folder, pristine)

@@ -107,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--milestones", type=numbers, default=[], metavar="NN,NN",
-        help="the milestones to run on her packages; by default none",
+        help="the milestones to run on her packages, and the modules that these need; by default "
+        "none",
     )  # fmt: skip
     parser.add_argument(
         "--full", action="store_true", help="run milestones in full, not their demos"
@@ -176,7 +177,13 @@ def show(grade: Grade) -> None:
         print(paragraph("No module was started.", first="  ", rest=INDENT))
     for mark in grade.marks:
         text = f"{mark.what} {mark.number} ({mark.name}): "
-        text += "passed" if mark.passed else f"failed. {plain(mark.reason)}"
+        if mark.passed:
+            text += f"passed on her {', '.join(mark.packages)}"
+            if mark.unchanged:
+                text += f"; {len(mark.unchanged)} of its exercises are as the course has them"
+            text += "."
+        else:
+            text += f"failed. {plain(mark.reason)}"
         if mark.unproven:
             text += " Recorded as completed, which this run does not show."
         print(paragraph(text, first="  ", rest=INDENT))

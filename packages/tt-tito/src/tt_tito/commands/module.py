@@ -14,6 +14,7 @@ from tt_tito.course._curriculum import Module, package_folder, package_of
 from tt_tito.course._exercises import decode, is_blank, locate
 from tt_tito.course._unlock import Unlocks
 from tt_tito.trial._outcome import print_outcome, shown
+from tt_tito.workspace._fingerprint import beside_exercises
 from tt_tito.workspace._standing import ModuleStanding, module_standing, needed_modules
 from tt_tito.workspace._workspace import FOLDER, Change, Workspace
 
@@ -36,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
             return solution(workspace, options.number, options.exercise, peek=options.peek)
         case action:
             actions = {
-                "info": explain, "start": start, "test": check, "complete": complete, "reset": reset
+                "info": explain, "start": start, "test": check, "complete": complete,
+                "reset": reset, "update": update,
             }  # fmt: skip
             return actions[action](workspace, options.number)
 
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
             "restore",
             "bring back what a backup has of a module",
             "What it replaces is in a backup of its own.",
+        ),
+        (
+            "update",
+            "take in the course's packages as they are now, with your exercises in them",
+            "Those of the module and those that they depend on, where you have them. Files that "
+            "only you have stay. What stood there is in a backup.",
         ),
         (
             "solution",
@@ -191,7 +199,7 @@ def print_command(workspace: Workspace, words: str) -> None:
     print(f"  tito {group} {flags}{action}")
 
 
-# --- Start, reset, restore ------------------------------------------------------------------------
+# --- Start, reset, restore, update ----------------------------------------------------------------
 
 
 def start(workspace: Workspace, number: str) -> int:
@@ -276,6 +284,31 @@ def _restored(workspace: Workspace, change: Change) -> str:
     return f"{_and(things)} {'is' if len(things) == 1 else 'are'} back"
 
 
+def update(workspace: Workspace, number: str) -> int:
+    """Take in the course's packages as they are now, and say what to look at."""
+    module = workspace.curriculum.module(number)
+    done = workspace.update(number)
+    title = f"Module {module.number} ({module.name})"
+    if not done.made:
+        print(paragraph(f"{title}: what you have is as new as the course."))
+        return 0
+    places = _and(shown(workspace.folder / name) for name in done.made)
+    print(paragraph(f"{title}: made anew from the course, with your exercises in it: {places}."))
+    if done.backup:
+        text = f"What stood there is in the backup {done.backup.date}"
+        print(paragraph(f"{text} ({shown(done.backup.path)})."))
+    for names, text in (
+        (done.beside, "Differed beside the exercises; what you wrote there is in the backup"),
+        (done.unlike, "With other arguments than before, so look at your code"),
+        (done.blank, "Blank, since nothing of yours fits"),
+    ):
+        if names:
+            print(paragraph(f"{text}: {_and(names)}."))
+    print()
+    print_command(workspace, f"module test {module.number}")
+    return 0
+
+
 # --- Test, complete, solution ---------------------------------------------------------------------
 
 
@@ -321,7 +354,29 @@ def _passed_tests(workspace: Workspace, number: str) -> int:
     if not outcome.ok and (blank := workspace.unwritten(module)):
         print()
         print(paragraph(f"Not written yet: {_and(blank)}."))
+    if not outcome.ok:
+        mine = [source.name for source in outcome.sources if source.owner == "mine"]
+        _print_beside(workspace, module, mine)
     return outcome.passed if outcome.ok else 0
+
+
+def _print_beside(workspace: Workspace, module: Module, packages: Iterable[str]) -> None:
+    """Print which files of hers differ from the course's where no exercise stands."""
+    names = [
+        f"{package}/{name}"
+        for package in packages
+        for name in beside_exercises(workspace.curriculum, package, workspace.folder / package)
+    ]
+    if names:
+        print()
+        print(
+            paragraph(
+                f"Not as the course has it, beside the exercises: {_and(names)}. If you did not "
+                "change that, the course is newer than your copy. This takes it in and keeps your "
+                "exercises:"
+            )
+        )
+        print_command(workspace, f"module update {module.number}")
 
 
 def solution(workspace: Workspace, number: str, name: str, *, peek: bool) -> int:

@@ -14,3 +14,5 @@ from ._exercises import is_blank as is_blank
 from ._exercises import locate as locate
 from ._exercises import preceded as preceded
 from ._exercises import reference_body as reference_body
+from ._exercises import same_arguments as same_arguments
+from ._exercises import same_code as same_code

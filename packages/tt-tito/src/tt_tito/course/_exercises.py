@@ -90,6 +90,38 @@ def is_blank(folder: Path, exercise: str) -> bool:
     return False
 
 
+def same_code(folder: Path, other: Path, exercise: str) -> bool:
+    """Return whether an exercise does the same in two folders, but for layout and comments.
+
+    Args:
+        folder: The folder of the package's project, which holds ``src``.
+        other: The other folder.
+        exercise: The qualified name.
+
+    Raises:
+        TitoError: If there is no such function, or a file on the way to it is not Python.
+    """
+    ours, theirs = (_find(Sources(place), exercise).function for place in (folder, other))
+    return list(map(ast.dump, _after_docstring(ours))) == list(
+        map(ast.dump, _after_docstring(theirs))
+    )
+
+
+def same_arguments(folder: Path, other: Path, exercise: str) -> bool:
+    """Return whether an exercise has the same arguments in two folders, but for their types.
+
+    Args:
+        folder: The folder of the package's project, which holds ``src``.
+        other: The other folder.
+        exercise: The qualified name.
+
+    Raises:
+        TitoError: If there is no such function, or a file on the way to it is not Python.
+    """
+    ours, theirs = (_find(Sources(place), exercise).function for place in (folder, other))
+    return _arguments(ours) == _arguments(theirs)
+
+
 def blanked(
     folder: Path, module: Module, exercises: Iterable[str] | None = None
 ) -> dict[Path, str]:
@@ -220,6 +252,14 @@ def _after_docstring(function: Function) -> list[ast.stmt]:
         case ast.Expr(value=ast.Constant(value=str())):
             return function.body[1:]
     return function.body
+
+
+def _arguments(function: Function) -> tuple[list[str], ...]:
+    """Return the names of a function's arguments, by their kind."""
+    found = function.args
+    star, keywords = [found.vararg] * bool(found.vararg), [found.kwarg] * bool(found.kwarg)
+    kinds = (found.posonlyargs, found.args, star, found.kwonlyargs, keywords)
+    return tuple([argument.arg for argument in kind if argument] for kind in kinds)
 
 
 def _span(text: Text, function: Function) -> _Span:

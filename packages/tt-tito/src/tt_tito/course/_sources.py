@@ -240,9 +240,26 @@ class Sources:
             except SyntaxError as error:
                 line = f", line {error.lineno}" if error.lineno else ""
                 raise TitoError(f"{path}{line}: this is not Python: {error.msg}.") from error
+            except (RecursionError, MemoryError) as error:
+                raise TitoError(f"{path} is nested too deeply to be read as Python.") from error
             except (OSError, ValueError) as error:  # a null byte, a wrong encoding
                 raise TitoError(f"{path} cannot be read as Python: {error}.") from error
         return None
+
+
+def parse_all(folder: Path) -> None:
+    """Refuse a package with a file that is not Python.
+
+    Args:
+        folder: The folder of the package's project, which holds ``src``.
+
+    Raises:
+        TitoError: If a file does not parse; the message names it and the line.
+    """
+    sources, source = Sources(folder), folder / "src"
+    for file in sorted(source.rglob("*.py")):
+        name = file.relative_to(source).with_suffix("").parts
+        sources.module(name[:-1] if name[-1] == "__init__" else name)
 
 
 @lru_cache(maxsize=512)
@@ -316,10 +333,8 @@ def bound(alias: ast.alias) -> str:
 
 def dotted(node: ast.expr) -> list[str]:
     """Return the parts of a dotted name such as ``a.b.c``; none for any other expression."""
-    match node:
-        case ast.Name(id=name):
-            return [name]
-        case ast.Attribute(value=value, attr=attribute):
-            before = dotted(value)
-            return [*before, attribute] if before else []
-    return []
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []

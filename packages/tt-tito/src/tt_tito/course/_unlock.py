@@ -45,18 +45,22 @@ class Unlocks:
         self._curriculum = curriculum
         self._packages: dict[str, _Package] = {}
 
-    def modules_for(self, script: Path) -> tuple[Module, ...]:
-        """Return the modules that a milestone's script needs, in order.
+    def modules_for(self, *scripts: Path) -> tuple[Module, ...]:
+        """Return the modules that a milestone's scripts need, in order.
 
-        Of a package that the script itself does not name, they are all up to the latest of the
+        Of a package that a script itself does not name, they are all up to the latest of the
         others.
 
         Args:
-            script: The script's file.
+            *scripts: The scripts' files.
 
         Raises:
-            TitoError: If the script, its dependency block or a file that it reaches cannot be read.
+            TitoError: If a script, its dependency block or a file that it reaches cannot be read.
         """
+        needed = {module for script in scripts for module in self._of_script(script)}
+        return tuple(module for module in self._curriculum.modules if module in needed)
+
+    def _of_script(self, script: Path) -> Iterator[Module]:
         listed = [canonicalize_name(item.name) for item in read_script(script).prerequisites]
         source = _read_script(script)
         latest = {
@@ -65,15 +69,10 @@ class Unlocks:
             if self._curriculum.of_package(package)
         }
         highest = max(filter(None, latest.values()), default="")
-        return tuple(
-            module
-            for module in self._curriculum.modules
-            if any(
-                module.number <= (latest[package] or highest)
-                for package in module.packages
-                if package in latest
-            )
-        )
+        for module in self._curriculum.modules:
+            reached = [latest[package] for package in module.packages if package in latest]
+            if any(module.number <= (number or highest) for number in reached):
+                yield module
 
     def _package(self, name: str) -> _Package:
         if name not in self._packages:

@@ -18,15 +18,17 @@ from pathlib import Path
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Bodies that fail, each by other means: whoever patches one of them away still meets the others.
+# Some by little, so that a comparison that has been loosened passes them.
 BODIES = (
     "left, right = [1.5, 2.0], [1.5, 2.5]\nassert left == right",
-    "import numpy as np\n\nnp.testing.assert_allclose(np.ones(3), np.full(3, 1.5))",
+    "import numpy as np\n\nnp.testing.assert_allclose(np.ones(3), np.full(3, 1.0001))",
     "import numpy as np\n\nnp.testing.assert_array_equal(np.arange(4), np.arange(1, 5))",
     "import pytest\n\nwith pytest.raises(ValueError):\n    float(1)",
+    "import pytest\n\nassert [1.0, 2.0] == pytest.approx([1.0, 2.0001])",
     "raise AssertionError('the values differ')",
     "import tt_tensor\n\nassert tt_tensor.tensor([1.0, 2.0]).tolist() == [1.0, 3.0]",
     "import numpy as np\n\nimport tt_tensor\n\n"
-    "np.testing.assert_allclose(tt_tensor.tensor([1.0, 2.0]).numpy(), np.array([1.0, 3.0]))",
+    "np.testing.assert_allclose(tt_tensor.tensor([1.0, 2.0]).numpy(), np.array([1.0, 2.001]))",
 )
 COMPARED = ("assert_allclose", "assert_array_equal", "assert_equal", "assert_almost_equal")
 

@@ -14,7 +14,7 @@ from typing import Literal
 SCHEMA = 1
 COLUMNS = (
     *("learner", "what", "number", "name", "result", "reason", "tests", "tests_passed"),
-    *("recorded", "seconds"),
+    *("packages", "unchanged", "recorded", "seconds"),
 )
 
 
@@ -28,7 +28,10 @@ class Mark:
         name: Its name.
         passed: Whether this run shows that it works.
         reason: Why not, in words; empty if it passed.
-        tests: How many tests there are; for a milestone, how many scripts.
+        packages: The packages of hers that it was run on; the others were the course's.
+        unchanged: The exercises of a module that are as the course has them.
+        tests: How many tests there are; for a milestone, how many scripts. None of a module that
+            was not run.
         tests_passed: How many of them passed.
         failed: The ids of those that did not.
         claimed: Whether the learner's own record says that it was completed.
@@ -40,6 +43,8 @@ class Mark:
     name: str
     passed: bool
     reason: str
+    packages: tuple[str, ...]
+    unchanged: tuple[str, ...]
     tests: int
     tests_passed: int
     failed: tuple[str, ...]
@@ -88,13 +93,14 @@ def as_csv(grades: Sequence[Grade]) -> bytes:
     for grade in grades:
         if not grade.marks:
             reason = grade.reason or "No module was started."
-            row = (grade.learner, "submission", "", "", "not graded", reason, "", "", "", "")
+            row = (grade.learner, "submission", "", "", "not graded", reason, *[""] * 6)
             writer.writerow(map(plain, row))
         for mark in grade.marks:
             row = (
                 *(grade.learner, mark.what, mark.number, mark.name),
                 *("passed" if mark.passed else "failed", mark.reason),
                 *(str(mark.tests), str(mark.tests_passed)),
+                *(" ".join(mark.packages), str(len(mark.unchanged))),
                 *("completed" if mark.claimed else "", f"{mark.seconds:.1f}"),
             )
             writer.writerow(map(plain, row))

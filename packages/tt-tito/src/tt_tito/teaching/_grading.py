@@ -7,16 +7,21 @@ What keeps a result honest:
   taken; tests, settings, plugins and metadata are the course's.
 - Her code runs in an environment of its own, under limits, cut off as far as the platform can
   (`_limits`). One learner's failure, however bad, is her own result.
+- A module is hers if all its packages were handed in and not all its exercises are the course's, by
+  what stands in the files; what is not hers is not run. A milestone rests on the modules that it
+  needs: it runs if this grading has shown them to pass, so on her packages.
 - A module counts when every test that the course's own packages pass is reported as passed, by a
   child that tells it through records with a secret word, and ends as it should.
+- What tests compare with must be as it was before her code was imported, or no test passes.
 - Some tests are canaries (`_canaries`), changed so that they must fail. They are chosen at random,
   they fail on the course's own packages, and a run that reports one as passed is forged.
 
 What it cannot exclude: the tests run in the process of the code that they test. Code that is
-written against this very grader can read the tests there, tell a canary by its text, find the
-secret word in memory and write records of its own. No test inside of a process proves anything
-against such code; who has to be sure reads the source, which is small. Copied code is not looked
-for either. Whatever the user who grades can read, her code can read.
+written against this very grader can read the tests there, tell a canary by its text, loosen a
+comparison and put it back in time, find the secret word in memory and write records of its own. No
+test inside of a process proves anything against such code; who has to be sure reads the source,
+which is small. Copied code is not looked for either, beyond a module that is the course's as a
+whole. Whatever the user who grades can read, her code can read.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -34,6 +39,7 @@ from pathlib import Path
 from tt_tito._catalogue import Entry
 from tt_tito._errors import TitoError
 from tt_tito.course._curriculum import Curriculum, Module
+from tt_tito.course._unlock import Unlocks
 from tt_tito.trial._milestones import requirements_of, run_scripts, stages
 from tt_tito.trial._outcome import Outcome
 from tt_tito.trial._testing import requirements_of_tests, run_tests, unfinished
@@ -59,7 +65,7 @@ class Grader:
         guard: Runs what learners wrote.
         cache: Where wheels of the course are kept while grading lasts.
         modules: The numbers of the modules to grade; those that a learner started if None.
-        milestones: The milestones to grade.
+        milestones: The milestones to grade; the modules that they need are graded too.
         full: Whether milestones run in full, in place of their demos.
         chance: Chooses the canaries.
         open_environment: Makes an environment of requirements, a learner's packages and a folder
@@ -85,6 +91,8 @@ class Grader:
         self._chance = random.SystemRandom() if chance is None else chance
         self._standards: dict[str, Standard] = {}
         self._scripts: dict[str, frozenset[str]] = {}  # those that pass, of each milestone
+        unlocks = Unlocks(curriculum)
+        self._needed = {entry.number: unlocks.modules_for(*entry.scripts) for entry in milestones}
 
     def modules(self, submission: Submission) -> list[Module]:
         """List the modules that are graded of a submission.
@@ -92,8 +100,9 @@ class Grader:
         Args:
             submission: What a learner handed in.
         """
-        numbers = submission.started if self._modules is None else self._modules
-        return [self._curriculum.module(number) for number in numbers]
+        numbers = set(submission.started if self._modules is None else self._modules)
+        numbers.update(module.number for needed in self._needed.values() for module in needed)
+        return [module for module in self._curriculum.modules if module.number in numbers]
 
     def prepare(self, submissions: Iterable[Submission], tell: Callable[[str], None]) -> None:
         """Run the modules that are to be graded on the course's own packages.
@@ -105,7 +114,12 @@ class Grader:
         Raises:
             TitoError: If the course's own packages do not pass a module here.
         """
-        modules = {m.number: m for submission in submissions for m in self.modules(submission)}
+        modules = {
+            module.number: module
+            for submission in submissions
+            for module in self.modules(submission)
+            if submission.refusal(module) is None
+        }
         for packages, group in _by_packages(modules[number] for number in sorted(modules)):
             with self._open(self._requirements(packages), {}, self._cache) as venv:
                 for module in group:
@@ -123,16 +137,23 @@ class Grader:
             tell: Is given what is done, in words.
         """
         marks: list[Mark] = []
+        hers: list[Module] = []
+        for module in self.modules(submission):
+            if (reason := submission.refusal(module)) is None:
+                hers.append(module)
+            else:
+                marks.append(self._mark_of(submission, module, Verdict(frozenset(), (), reason)))
         with scratch() as place:
             mine = lay_out(submission, self._curriculum.root, place / "packages")
             wheels = place / "wheels"
             shutil.copytree(self._cache, wheels)
-            for packages, group in _by_packages(self.modules(submission)):
+            for packages, group in _by_packages(hers):
                 marks += self._grade_group(submission, packages, group, mine, wheels, tell)
             marks.sort(key=lambda mark: mark.number)
+            passed = {mark.number for mark in marks if mark.passed}
             for entry in self._milestones:
                 tell(f"{submission.name}: milestone {entry.number} ({entry.name})")
-                marks.append(self._grade_milestone(submission, entry, mine, wheels))
+                marks.append(self._grade_milestone(submission, entry, mine, wheels, passed))
         return Grade(submission.name, submission.folder, tuple(marks), submission.notes)
 
     def _grade_group(
@@ -158,9 +179,10 @@ class Grader:
                     tell(f"{submission.name}: module {module.number} ({module.name})")
                     marks.append(self._mark(submission, venv, module, own))
         except Exception as error:  # whatever her files do to what reads them
-            verdict = Verdict(frozenset(), (), said(error))
-            rest = group[len(marks) :]
-            marks += [self._mark_of(submission, module, verdict, 0.0) for module in rest]
+            for module in group[len(marks) :]:
+                tests = tuple(sorted(self._standards[module.number].tests))
+                verdict = Verdict(frozenset(), tests, said(error))
+                marks.append(self._mark_of(submission, module, verdict))
         return marks
 
     def stop(self) -> None:
@@ -186,10 +208,16 @@ class Grader:
             only = sorted({*verdict.failed, *functions_of(others)})
             runs.append((self._run(venv, module, mine, canaries=others, only=only), others))
             verdict = judge(standard, runs)
-        return self._mark_of(submission, module, verdict, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return self._mark_of(submission, module, verdict, packages_of(venv), seconds)
 
     def _mark_of(
-        self, submission: Submission, module: Module, verdict: Verdict, seconds: float
+        self,
+        submission: Submission,
+        module: Module,
+        verdict: Verdict,
+        packages: tuple[str, ...] = (),
+        seconds: float = 0.0,
     ) -> Mark:
         record = submission.state.modules.get(module.number) if submission.state else None
         return Mark(
@@ -198,7 +226,9 @@ class Grader:
             name=module.name,
             passed=not verdict.reason,
             reason=verdict.reason,
-            tests=len(self._standards[module.number].tests),
+            packages=packages,
+            unchanged=submission.unchanged[module.number],
+            tests=len(verdict.passed) + len(verdict.failed),
             tests_passed=len(verdict.passed),
             failed=verdict.failed,
             claimed=record is not None and record.completed is not None,
@@ -206,15 +236,35 @@ class Grader:
         )
 
     def _grade_milestone(
-        self, submission: Submission, entry: Entry, mine: Mapping[str, Path], wheels: Path
+        self,
+        submission: Submission,
+        entry: Entry,
+        mine: Mapping[str, Path],
+        wheels: Path,
+        passed: Collection[str],
     ) -> Mark:
-        """Run a milestone on a learner's packages; the instrument that judges is the course's."""
+        """Run a milestone on a learner's packages, if the modules that it needs have passed.
+
+        The instrument that judges is the course's.
+        """
         started = time.monotonic()
         standard = self._scripts[entry.number]
+        packages: tuple[str, ...] = ()
         try:
+            needed = [module.number for module in self._needed[entry.number]]
+            if lacking := [number for number in needed if number not in passed]:
+                raise TitoError(
+                    f"It was not run: it needs {modules_of(needed)} of hers, and "
+                    f"{modules_of(lacking)} did not pass."
+                )
             tried = stages(self._curriculum, entry.scripts)
             own = {name: folder for name, folder in mine.items() if name in tried}
-            verdict = self._run_milestone(entry, own, wheels)
+            with (
+                self._scripts_of(entry) as scripts,
+                self._open(requirements_of(scripts), own, wheels) as venv,
+            ):
+                packages = packages_of(venv)
+                verdict = self._run_milestone(venv, scripts, standard)
         except Exception as error:  # whatever her code left
             verdict = Verdict(frozenset(), tuple(sorted(standard)), said(error))
         return Mark(
@@ -223,6 +273,8 @@ class Grader:
             name=entry.name,
             passed=not verdict.reason,
             reason=verdict.reason,
+            packages=packages,
+            unchanged=(),
             tests=len(standard),
             tests_passed=len(verdict.passed),
             failed=verdict.failed,
@@ -230,21 +282,14 @@ class Grader:
             seconds=time.monotonic() - started,
         )
 
-    def _run_milestone(self, entry: Entry, mine: Mapping[str, Path], wheels: Path) -> Verdict:
-        standard = self._scripts[entry.number]
-        with (
-            self._scripts_of(entry) as scripts,
-            self._open(requirements_of(scripts), mine, wheels) as venv,
-        ):
-            if not any(source.owner == "mine" for source in venv.sources):
-                raise TitoError("It runs on none of her packages.")
-            judged = [script for script in scripts if script.name in standard]
-            with scratch() as folder:
-                tries = run_scripts(
-                    venv, judged, ("--test-only",), folder=folder, launch=self._guard
-                )
-            with scratch() as folder:
-                runs = run_scripts(venv, judged, self._flags, folder=folder, launch=self._guard)
+    def _run_milestone(
+        self, venv: Venv, scripts: Sequence[Path], standard: Collection[str]
+    ) -> Verdict:
+        judged = [script for script in scripts if script.name in standard]
+        with scratch() as folder:
+            tries = run_scripts(venv, judged, ("--test-only",), folder=folder, launch=self._guard)
+        with scratch() as folder:
+            runs = run_scripts(venv, judged, self._flags, folder=folder, launch=self._guard)
         return judge_scripts(standard, runs, tries)
 
     def _passing_scripts(self, entry: Entry) -> frozenset[str]:
@@ -385,6 +430,16 @@ def said(error: Exception) -> str:
     """Tell an error in one line; one that is not meant for users with its kind."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TitoError) else f"{type(error).__name__}: {text}"
+
+
+def packages_of(venv: Venv) -> tuple[str, ...]:
+    """The packages in an environment that are the learner's, as was proven."""
+    return tuple(source.name for source in venv.sources if source.owner == "mine")
+
+
+def modules_of(numbers: Sequence[str]) -> str:
+    """Name modules, as in ``modules 02, 03``."""
+    return f"module{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
 
 
 def _by_packages(modules: Iterable[Module]) -> list[tuple[tuple[str, ...], list[Module]]]:

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tt_tito._errors import TitoError
-from tt_tito.course._curriculum import Curriculum, package_folder, package_of
-from tt_tito.course._exercises import reference_body
+from tt_tito.course._curriculum import Curriculum, Module, package_folder, package_of
+from tt_tito.course._exercises import same_code
+from tt_tito.course._sources import parse_all
 from tt_tito.trial._untrusted import read_regular
+from tt_tito.workspace._fingerprint import beside_exercises
 from tt_tito.workspace._state import DamagedStateError, State, parse_state
 
 FILE_SIZE = 1 << 20  # bytes of one file; the course's largest has a tenth of it
 TOTAL_SIZE = 16 << 20
 FILES = 2000
+SHOWN = 5  # names in a note
 USUAL = ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "src")
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".DS_Store", ".hypothesis")
 
@@ -39,8 +42,10 @@ class Submission:
         folder: Where it was read.
         packages: The Python files of each package of hers: by path in ``src``, their bytes.
         state: What her workspace has recorded; None if there is no record that can be read.
-        started: The numbers of the modules that she started, as her record has it; where there is
-            none, those of which an exercise is not as the course has it.
+        started: The numbers of the modules that she started: those of which an exercise is not as
+            the course has it, and those that her record names.
+        unchanged: The exercises of each module that are as the course has them, by its number. Her
+            record has no say in it, and no layout or comment.
         notes: What was left aside, in words.
     """
 
@@ -49,7 +54,20 @@ class Submission:
     packages: Mapping[str, Mapping[str, bytes]]
     state: State | None
     started: tuple[str, ...]
+    unchanged: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+
+    def refusal(self, module: Module) -> str | None:
+        """Say why a module is not hers, whatever its tests find; None if it is.
+
+        Args:
+            module: The module.
+        """
+        if missing := [name for name in module.packages if name not in self.packages]:
+            return f"Not handed in: {', '.join(missing)}."
+        if len(self.unchanged[module.number]) == len(module.exercises):
+            return "Nothing of it is hers: all its exercises are as the course has them."
+        return None
 
 
 def names(folders: Sequence[Path]) -> list[str]:
@@ -102,9 +120,28 @@ def read_submission(name: str, folder: Path, curriculum: Curriculum) -> Submissi
             f"{TOTAL_SIZE:,} bytes are allowed."
         )
     state = _read_state(folder, notes)
-    numbers = _touched_modules(folder, own, curriculum) if state is None else state.modules
-    started = tuple(module.number for module in curriculum.modules if module.number in numbers)
-    return Submission(name, folder, packages, state, started, tuple(notes))
+    for package in own:
+        try:
+            parse_all(folder / package)
+        except TitoError as error:
+            notes.append(str(error))
+        if names := beside_exercises(curriculum, package, folder / package):
+            notes.append(
+                f"{package} is not as the course has it beside the exercises, edited or of another "
+                f"version: {shortened(names)}."
+            )
+    unchanged = _unchanged(folder, own, curriculum)
+    recorded = set() if state is None else set(state.modules)
+    if unknown := sorted(recorded - unchanged.keys()):
+        notes.append(f"Her record names modules that the course has not: {', '.join(unknown)}.")
+    started = tuple(
+        module.number
+        for module in curriculum.modules
+        if module.number in recorded
+        or len(unchanged[module.number])
+        < sum(package_of(exercise) in own for exercise in module.exercises)
+    )
+    return Submission(name, folder, packages, state, started, unchanged, tuple(notes))
 
 
 def lay_out(submission: Submission, root: Path, into: Path) -> dict[str, Path]:
@@ -139,23 +176,25 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _touched_modules(
+def _unchanged(
     folder: Path, packages: Collection[str], curriculum: Curriculum
-) -> frozenset[str]:
-    return frozenset(
-        module.number
+) -> dict[str, tuple[str, ...]]:
+    """Find the exercises of each module that stand in her packages as the course has them."""
+    return {
+        module.number: tuple(
+            exercise
+            for exercise in module.exercises
+            if package_of(exercise) in packages and not _touched(folder, curriculum.root, exercise)
+        )
         for module in curriculum.modules
-        if all(package in packages for package in module.packages)
-        and any(_touched(folder, curriculum.root, exercise) for exercise in module.exercises)
-    )
+    }
 
 
 def _touched(folder: Path, root: Path, exercise: str) -> bool:
     """Whether an exercise is not as the course has it: blank, hers, or gone."""
     package = package_of(exercise)
-    ours = reference_body(package_folder(root, package), exercise)
     try:
-        return reference_body(folder / package, exercise) != ours
+        return not same_code(package_folder(root, package), folder / package, exercise)
     except (TitoError, RecursionError, MemoryError):
         return True
 
@@ -180,13 +219,27 @@ def _read_package(
     for path in _files(folder / "src"):
         relative = PurePosixPath(path.relative_to(folder / "src").as_posix())
         if relative.parts[0] == module and path.suffix == ".py":
+            if not str(relative).isprintable():  # nor in UTF-8: such bytes are no characters
+                raise RefusedError(
+                    f"{package}/src has a file with no readable name: {str(relative)!r}."
+                )
             files[str(relative)] = _read(path, f"{package}/src/{relative}")
         elif not _same(path, ours / "src" / relative):
             aside.append(f"src/{relative}")
     if aside:
-        shown = ", ".join(aside[:5]) + (f" and {len(aside) - 5} more" if len(aside) > 5 else "")
-        notes.append(f"Left aside in {package}: {shown}.")
+        notes.append(f"Left aside in {package}: {shortened(aside)}.")
     return files
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Join names, the first few of many.
+
+    Example:
+        >>> shortened([*"abcdefg"])
+        'a, b, c, d, e and 2 more'
+    """
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest
 
 
 def _files(folder: Path) -> Iterator[Path]:

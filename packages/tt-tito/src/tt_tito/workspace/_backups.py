@@ -19,7 +19,7 @@ from ._state import STAMP, now
 
 NAME = re.compile(
     r"(?P<stamp>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(-(?P<count>\d+))?"
-    r"_(?P<occasion>start|reset|restore)_(?P<module>\d\d)"
+    r"_(?P<occasion>start|reset|restore|update)_(?P<module>\d\d)"
 )
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from tt_tito._errors import TitoError
 
-from tt_tito.course._curriculum import Curriculum, Module
+from tt_tito.course._curriculum import Curriculum, Module, package_folder
 from tt_tito.course._exercises import locate
 
+HERS_ALONE = " (not the course's)"  # what stands behind the name of a file
 HASH = 16  # hexadecimal digits of a part
 
 
@@ -59,6 +60,50 @@ class Fingerprint:
 
     def _packages(self) -> set[str]:
         return {_package(part) for part in self.parts}
+
+
+def beside_exercises(
+    curriculum: Curriculum, package: str, folder: Path
+) -> tuple[str, ...]:
+    """Name the Python files of a learner's package that differ from the course's beside exercises.
+
+    Either she has changed them, or the course is another version than the one that she began with.
+
+    Args:
+        curriculum: The course's map.
+        package: The package's name.
+        folder: Her folder of it.
+
+    Returns:
+        Their paths in the package; of those that one of the two lacks, that is said.
+
+    Raises:
+        TitoError: If a file cannot be read.
+    """
+    exercises = _exercises(curriculum, package)
+
+    def parts(place: Path) -> dict[str, str]:
+        files = [file for file in package_files(place) if file.suffix == ".py"]
+        found = _parts(package, place, exercises, files).items()
+        return {name.removeprefix(f"{package}/"): part for name, part in found if _is_file(name)}
+
+    ours, hers = parts(package_folder(curriculum.root, package)), parts(folder)
+    lacking = {
+        **dict.fromkeys(hers.keys() - ours.keys(), HERS_ALONE),
+        **dict.fromkeys(ours.keys() - hers.keys(), " (missing)"),
+    }
+    names = sorted(ours.keys() | hers.keys())
+    return tuple(
+        name + lacking.get(name, "") for name in names if ours.get(name) != hers.get(name)
+    )
+
+
+def _exercises(curriculum: Curriculum, package: str) -> list[str]:
+    return [
+        exercise
+        for module in curriculum.of_package(package)
+        for exercise in module.exercises_in(package)
+    ]
 
 
 def _is_file(part: str) -> bool:
@@ -120,19 +165,18 @@ class Snapshot:
 
     def _of_package(self, package: str) -> dict[str, str]:
         if package not in self._parts:
-            exercises = [
-                exercise
-                for module in self._curriculum.of_package(package)
-                for exercise in module.exercises_in(package)
-            ]
-            self._parts[package] = _parts(package, self._packages[package], exercises)
+            exercises = _exercises(self._curriculum, package)
+            folder = self._packages[package]
+            self._parts[package] = _parts(package, folder, exercises, package_files(folder))
         return self._parts[package]
 
 
-def _parts(package: str, folder: Path, exercises: Iterable[str]) -> dict[str, str]:
-    """Hash the exercises of a package, and its files with the exercises left out."""
+def _parts(
+    package: str, folder: Path, exercises: Iterable[str], files: Iterable[Path]
+) -> dict[str, str]:
+    """Hash the exercises of a package, and files of it with the exercises left out."""
     parts = {}
-    contents = {file: _lines(folder / file) for file in package_files(folder)}
+    contents = {file: _lines(folder / file) for file in files}
     bodies: dict[Path, set[tuple[int, int]]] = {}
     for exercise in exercises:
         try:

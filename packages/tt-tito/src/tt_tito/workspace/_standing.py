@@ -153,8 +153,7 @@ def needed_modules(
         TitoError: If a script cannot be read.
     """
     unlocks = unlocks or Unlocks(workspace.curriculum)
-    needed = {module for script in entry.scripts for module in unlocks.modules_for(script)}
-    return tuple(module for module in workspace.curriculum.modules if module in needed)
+    return unlocks.modules_for(*entry.scripts)
 
 
 def next_step(

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,10 +20,12 @@ from tt_tito._errors import TitoError
 
 from ._backups import Backup, backups, copy_into, copy_verified, find_backup, new_backup, same
 from tt_tito.course._curriculum import CAPSTONE, Curriculum, Module, package_folder, read_curriculum
-from tt_tito.course._exercises import blanked, encode, fill, is_blank, locate, reference_body
-from tt_tito.course._sources import Sources
-from ._fingerprint import Fingerprint, Snapshot
+from tt_tito.course._exercises import blanked, is_blank, locate, reference_body
+from tt_tito.course._sources import parse_all
+from ._fingerprint import HERS_ALONE, Fingerprint, Snapshot, beside_exercises
+from ._plan import Plan, encoded, exercise_by_exercise, put_back, replace_file
 from ._state import MilestoneRecord, ModuleRecord, State, locked, now, read_state, write_state
+from ._update import Update, fill_in
 
 FOLDER = "workspace"
 OWN = ".tito"  # the folder in it that is tito's own
@@ -131,11 +133,7 @@ class Workspace:
             TitoError: If a file does not parse; the message names it and the line.
         """
         for package in packages:
-            sources = Sources(self.folder / package)
-            source = self.folder / package / "src"
-            for file in sorted(source.rglob("*.py")):
-                name = file.relative_to(source).with_suffix("").parts
-                sources.module(name[:-1] if name[-1] == "__init__" else name)
+            parse_all(self.folder / package)
 
     def unwritten(self, module: Module) -> tuple[str, ...]:
         """Return the exercises of a module that are still blank in her packages.
@@ -228,7 +226,7 @@ class Workspace:
                 "recorded. Give the command again."
             )
 
-    # --- Start, reset, restore --------------------------------------------------------------------
+    # --- Start, reset, restore, update ------------------------------------------------------------
 
     def start(self, number: str) -> Change:
         """Start a module: make its packages, with its exercises blank.
@@ -246,7 +244,7 @@ class Workspace:
         """
         module = self.curriculum.module(number)
         with self._changing() as aside:
-            plan = _Plan(aside)
+            plan = Plan(aside)
             kept: list[str] = []
             for package in module.packages:
                 folder = self.package(package)
@@ -255,7 +253,7 @@ class Workspace:
                 elif module.number not in self.state.modules:
                     ours, hers = self._divide(module, package, folder)
                     kept += hers
-                    plan.change(package, ours, _encoded(blanked(folder, module, ours)))
+                    plan.change(package, ours, encoded(blanked(folder, module, ours)))
             backup = self._carry_out(plan, "start", module)
         return Change(tuple(plan.whole), tuple(plan.exercises), tuple(kept), backup)
 
@@ -281,14 +279,14 @@ class Workspace:
                     f"There is nothing to reset: module {module.number} was never started in "
                     f"{self.folder}."
                 )
-            plan = _Plan(aside)
+            plan = Plan(aside)
             for package in module.packages:
                 folder = self.package(package)
                 if folder and self._others(package, module):
-                    with _exercise_by_exercise(package):
+                    with exercise_by_exercise(package):
                         exercises = module.exercises_in(package)
                         written = [name for name in exercises if not is_blank(folder, name)]
-                        plan.change(package, written, _encoded(blanked(folder, module, written)))
+                        plan.change(package, written, encoded(blanked(folder, module, written)))
                 else:
                     fresh = self._fresh(package, module, aside)
                     if folder is None or not same(folder, fresh):
@@ -314,23 +312,79 @@ class Workspace:
         module = self.curriculum.module(number)
         source = find_backup(self.backups(module), module.number, date)
         with self._changing() as aside:
-            plan = _Plan(aside)
+            plan = Plan(aside)
             for package in module.packages:
                 if package not in source.packages:
                     continue
                 folder, kept = self.package(package), source.path / package
                 if folder and self._others(package, module):
-                    with _exercise_by_exercise(package):
+                    with exercise_by_exercise(package):
                         for exercise in module.exercises_in(package):
                             locate(folder, exercise)  # an error names her file, not a copy
                         copy_verified(folder, aside / package)
-                        plan.change(package, *_put_back(module, kept, aside / package))
+                        plan.change(package, *put_back(module, kept, aside / package))
                 else:
                     copy_verified(kept, aside / package)
                     if folder is None or not same(folder, aside / package):
                         plan.whole[package] = aside / package
             backup = self._carry_out(plan, "restore", module)
         return Change(tuple(plan.whole), tuple(plan.exercises), backup=backup, source=source)
+
+    def update(self, number: str) -> Update:
+        """Take in the course's packages as they are now, for a module and for what it rests on.
+
+        Each package that she has is made anew, with her bodies of all exercises of the modules that
+        she has started, and with the files that only she has. What stood there is in a backup, as a
+        whole. Where nothing would change, no backup is made.
+
+        Args:
+            number: The module's number.
+
+        Raises:
+            TitoError: If the module was never started, or a file of hers does not parse; then
+                nothing has changed. Or if something cannot be moved or written.
+        """
+        module = self.curriculum.module(number)
+        with self._changing() as aside:
+            if module.number not in self.state.modules:
+                raise TitoError(
+                    f"There is nothing to update: module {module.number} was never started in "
+                    f"{self.folder}."
+                )
+            plan = Plan(aside)
+            blank: list[str] = []
+            unlike: list[str] = []
+            beside: list[str] = []
+            for package in self.curriculum.beneath(module.packages):
+                hers = self._left(package)
+                if hers is None:
+                    continue
+                parse_all(hers)
+                fresh = self._fresh(package, module, aside)
+                exercises = [
+                    exercise
+                    for started in self.curriculum.of_package(package)
+                    if started.number in self.state.modules
+                    for exercise in started.exercises_in(package)
+                ]
+                found = fill_in(fresh, hers, exercises)
+                if not same(self.folder / package, fresh):
+                    plan.whole[package] = fresh
+                    blank += found[0]
+                    unlike += found[1]
+                    names = beside_exercises(self.curriculum, package, hers)
+                    beside += [f"{package}/{n}" for n in names if not n.endswith(HERS_ALONE)]
+            backup = self._carry_out(plan, "update", module)
+        return Update(tuple(plan.whole), tuple(blank), tuple(unlike), tuple(beside), backup)
+
+    def _left(self, package: str) -> Path | None:
+        """Her folder of a package, or where an update that was killed has left it."""
+        kept = [
+            backup.path / package
+            for backup in backups(self._backups)
+            if backup.occasion == "update" and package in backup.packages
+        ]
+        return self.package(package) or (kept[-1] if kept else None)
 
     def backups(self, module: Module) -> list[Backup]:
         """List the backups that hold a package of a module, the oldest first."""
@@ -377,11 +431,11 @@ class Workspace:
         shutil.copytree(source, fresh, ignore=ignore, copy_function=shutil.copyfile)
         for other in (module, *self._others(package, module)):
             texts = blanked(fresh, other, other.exercises_in(package))
-            for file, data in _encoded(texts).items():
+            for file, data in encoded(texts).items():
                 (fresh / file).write_bytes(data)
         return fresh
 
-    def _carry_out(self, plan: _Plan, occasion: str, module: Module) -> Backup | None:
+    def _carry_out(self, plan: Plan, occasion: str, module: Module) -> Backup | None:
         """Make a backup of all that a plan touches, then do what it says."""
         touched = [name for name in (*plan.whole, *plan.files) if self.package(name)]
         backup = new_backup(self._backups, occasion, module.number) if touched else None
@@ -394,7 +448,7 @@ class Workspace:
             whole.rename(self.folder / package)
         for package, files in plan.files.items():
             for file, data in files.items():
-                _replace(self.folder / package / file, data, plan.aside / file.name)
+                replace_file(self.folder / package / file, data, plan.aside / file.name)
         if module.number not in self.state.modules:
             self._write(self.state.with_module(module.number, ModuleRecord(now())))
         return backup
@@ -450,65 +504,3 @@ class Workspace:
             except TitoError:  # a file that does not parse, or a function taken away
                 return True
         return False
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What is to change: packages as a whole, and files in packages that stay.
-
-    Attributes:
-        aside: The folder in which what is new is made.
-        whole: The folder, made aside, that takes each package's place.
-        files: The new contents of files, by package.
-        exercises: The exercises that change in those files.
-    """
-
-    aside: Path
-    whole: dict[str, Path] = field(default_factory=dict)
-    files: dict[str, dict[Path, bytes]] = field(default_factory=dict)
-    exercises: list[str] = field(default_factory=list)
-
-    def change(self, package: str, exercises: Iterable[str], files: dict[Path, bytes]) -> None:
-        """Plan new contents for files of a package."""
-        if files:
-            self.files[package] = files
-            self.exercises += exercises
-
-
-def _encoded(texts: Mapping[Path, str]) -> dict[Path, bytes]:
-    return {file: encode(text) for file, text in texts.items()}
-
-
-@contextmanager
-def _exercise_by_exercise(package: str) -> Iterator[None]:
-    """Say why a package's files have to parse where otherwise they need not."""
-    try:
-        yield
-    except TitoError as error:
-        raise TitoError(
-            f"{error} You have started other modules of {package} too, so only the exercises of "
-            "this one are to change, and for that they must be found. Mend the file first."
-        ) from error
-
-
-def _put_back(module: Module, kept: Path, target: Path) -> tuple[list[str], dict[Path, bytes]]:
-    """Put a module's exercises from a backup into a copy of her package; return what changes."""
-    exercises = []
-    changed: dict[Path, bytes] = {}
-    for exercise in module.exercises_in(target.name):
-        for file, data in _encoded(fill(target, exercise, reference_body(kept, exercise))).items():
-            (target / file).write_bytes(data)
-            changed[file] = data
-            exercises.append(exercise)
-    return exercises, changed
-
-
-def _replace(path: Path, data: bytes, aside: Path) -> None:
-    """Put new contents, written aside, in the place of a file in one step."""
-    target = Path(os.path.realpath(path))  # a link stays one
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    shutil.copymode(target, aside)
-    aside.replace(target)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any
 
 import pytest
@@ -26,6 +26,11 @@ LONGEST = 1000  # characters of a value that are recorded
 PRINTED = 4000  # characters of what a failing test printed
 FRAMES = 60  # frames of a traceback, the innermost
 NOTES = 20  # notes of an exception
+COMPARING = (
+    *("builtins", "math", "operator", "hypothesis", "numpy", "numpy._core.numeric"),
+    *("numpy.testing", "numpy.testing._private.utils"),
+    *("pytest", "_pytest.approx", "_pytest.python_api", "_pytest.raises"),
+)
 
 Record = dict[str, object]
 Write = Callable[[Record], None]
@@ -47,12 +52,54 @@ def main() -> int:
                 importlib.import_module(name)
         sys.dont_write_bytecode = True
         places = {(place[0], place[1]): place[2] for place in job["places"]}
-        recorder = Recorder(write, places, most=job["most"])
+        recorder = Recorder(write, places, Comparisons(), most=job["most"])
         # Only plugins that are named run: what is tested cannot bring one.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         code = int(pytest.main(job["arguments"], plugins=[recorder]))
         write({"event": "finished", "code": code, "ended": recorder.ended})
         return code
+
+
+class Comparisons:
+    """What tests compare with, as it was before anything that is tested was imported."""
+
+    def __init__(self) -> None:
+        modules = {name: sys.modules[name] for name in COMPARING if name in sys.modules}
+        things = [thing for module in modules.values() for thing in vars(module).values()]
+        self._modules = modules
+        self._kept = [
+            (owner, name, thing, parts_of(thing))
+            for owner in [*modules.values(), *filter(is_pytests, things)]
+            for name, thing in vars(owner).items()
+            if callable(thing) or isinstance(thing, ModuleType)
+        ]
+
+    def changed(self) -> str | None:
+        """Name what is not as it was, if something is not: another thing, or its insides."""
+        for name, module in self._modules.items():
+            if sys.modules.get(name) is not module:
+                return name
+        for owner, name, thing, parts in self._kept:
+            if vars(owner).get(name) is not thing or (
+                parts and list(map(id, parts)) != list(map(id, parts_of(thing)))
+            ):
+                return f"{owner.__name__}.{name}"
+        return None
+
+
+def is_pytests(thing: object) -> bool:
+    """Whether something is a class that pytest compares with, such as that of ``approx(1)``."""
+    return isinstance(thing, type) and thing.__module__ in COMPARING[-3:]
+
+
+def parts_of(thing: object) -> list[object]:
+    """What of a function, and of one that it wraps, can be changed in place."""
+    parts: list[object] = []
+    while thing is not None:
+        if isinstance(thing, FunctionType):
+            parts += [thing.__code__, thing.__defaults__, *(thing.__kwdefaults__ or {}).values()]
+        thing = getattr(thing, "__wrapped__", None)
+    return parts
 
 
 class Recorder:
@@ -62,14 +109,21 @@ class Recorder:
         write: Takes each record.
         places: The exercises to watch for: file and qualified name of the code, to name. Without
             any, nothing is watched.
+        comparisons: What tests compare with. While it is not as it was, no test passes.
         most: After how many failures the run stops; None means that all tests are run.
     """
 
     def __init__(
-        self, write: Write, places: dict[tuple[str, str], str], *, most: int | None = None
+        self,
+        write: Write,
+        places: dict[tuple[str, str], str],
+        comparisons: Comparisons,
+        *,
+        most: int | None = None,
     ) -> None:
         self._write = write
         self._places = places
+        self._comparisons = comparisons
         self._most = most
         self._session: pytest.Session | None = None
         self._failures = 0
@@ -142,6 +196,9 @@ class Recorder:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Record how a test ended."""
         self.ended += 1
+        if self._outcome == "passed" and (changed := self._comparisons.changed()):
+            self._outcome = "failed"
+            self._details = {"message": f"The tested code changed {changed}.", "frames": []}
         record: Record = {"event": "ended", "test": nodeid, "outcome": self._outcome}
         record |= {"ran": self._ran} if self._places else {}
         record |= {"failure": self._details} if self._details is not None else {}
