@@ -135,7 +135,7 @@ class Padded(nn.Module):
 X, MEMORY = normal(3, 5, 8), normal(3, 6, 8)
 HIDDEN = tt.tensor([[False] * 5, [False] * 3 + [True] * 2, [False, True] * 2 + [False]])
 NUMBERS = tt.where(HIDDEN, -math.inf, normal(3, 5))
-LATER = nn.Transformer.generate_square_subsequent_mask(5)
+LATER = tt.tensor(np.triu(np.full((5, 5), -np.inf, np.float32), 1))
 GROUPED = attention(num_kv_heads=2)
 
 CASES = [
