@@ -248,6 +248,8 @@ def distil(lab: Lab, teacher: nn.Module, student: nn.Module, seen: Dataset[Any])
 def experiment(lab: Lab) -> None:
     """Profile, change step by step, compare, export."""
     tt.manual_seed(lab.seed)
+    board = Leaderboard(board_beside(lab.flags.report_dir))
+    board.rows()  # what is wrong with its file is told now, and not at the end
     with lab.timed("data"):
         seen, held_out = read_digits()
         plays = TinyShakespeare(train=False)
@@ -316,7 +318,7 @@ def experiment(lab: Lab) -> None:
     judge_integers(lab, integers)
     show_serving(lab, served)
     show_front(lab, read, wrote)
-    compete(lab, student)
+    compete(lab, student, board)
     systems(lab, reader, held_out)
 
 
@@ -543,7 +545,7 @@ class Entry:
     model: nn.Module | None = None
 
 
-def compete(lab: Lab, student: nn.Module) -> None:
+def compete(lab: Lab, student: nn.Module, board: Leaderboard) -> None:
     """Submit what was made here, as anyone would: measured again, or it does not rank."""
     coarse = {"pass": "int8_weights", "per_channel": False}
     entries = [
@@ -554,7 +556,6 @@ def compete(lab: Lab, student: nn.Module) -> None:
         int8 = {"pass": "int8_weights"}
         entries.append(Entry("Int8", "shakespeare-gpt", "size", "closed", (int8,)))
     bench = Bench(MILESTONES.parent, lab.flags.data_dir)
-    board = Leaderboard(board_beside(lab.flags.report_dir))
     verdicts = []
     with lab.timed("evaluate"):
         for entry in lab.progress(entries, "What was made here competes"):

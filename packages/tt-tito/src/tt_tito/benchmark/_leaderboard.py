@@ -233,7 +233,8 @@ class Leaderboard:
             return bool(tables)
         raise TitoError(
             f"{self.path} is no leaderboard of this version of tt-tito, and stays as it is. Begin "
-            "another file with --file, and add the submissions to it."
+            "another file, with --file or by giving this one another name, and add the submissions "
+            "to it."
         )
 
 
