@@ -309,10 +309,15 @@ def network(script: Any) -> nn.Module:
     return model
 
 
+def board_of(script: Any, lab: Notes) -> Leaderboard:
+    """The leaderboard of a run."""
+    return Leaderboard(script.board_beside(lab.flags.report_dir))
+
+
 @pytest.mark.usefixtures("quick")
 def test_what_was_made_is_verified_before_it_ranks(script: Any, tmp_path: Path) -> None:
     lab = Notes(tmp_path / "reports" / "milestone_06" / "run", "demo")
-    script.compete(lab, network(script))
+    script.compete(lab, network(script), board_of(script, lab))
     assert lab.metrics == {"submissions_verified": 2}
     assert [row[-1] for row in lab.tables["What was submitted"]] == ["ranks", "ranks"]
     rows = Leaderboard(tmp_path / "reports" / "leaderboard.sqlite").rows()
@@ -332,7 +337,7 @@ def test_what_was_made_is_verified_before_it_ranks(script: Any, tmp_path: Path) 
 @pytest.mark.usefixtures("quick")
 def test_what_forgot_its_task_does_not_rank(script: Any, tmp_path: Path) -> None:
     lab = Notes(tmp_path, "demo")
-    script.compete(lab, script.convolutional().eval())
+    script.compete(lab, script.convolutional().eval(), board_of(script, lab))
     assert lab.metrics == {"submissions_verified": 0}
     verdicts = [row[-1] for row in lab.tables["What was submitted"]]
     assert all("at most 1 point may be lost" in verdict for verdict in verdicts)

@@ -69,6 +69,17 @@ def test_a_cache_grows_and_is_cleared() -> None:
 
 
 @models
+def test_no_tokens_change_nothing(make: Callable[[], Model]) -> None:
+    model = make().eval()
+    cache, none = model.new_cache(), tt.zeros(2, 0, dtype="int64")
+    with tt.no_grad():
+        for length in (0, 3):
+            assert model(none, cache).shape == model(none).shape
+            assert cache.length == length
+            model(tokens(2, 3), cache)
+
+
+@models
 @pytest.mark.parametrize("length", [1, 3])
 @pytest.mark.parametrize("learns", ["", "blocks.1.", "head."])
 def test_a_cache_is_not_for_training(make: Callable[[], Model], length: int, learns: str) -> None:

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -165,8 +166,15 @@ INNER: dict[str, Callable[[], object]] = {
     "twice": lambda: (peak_memory(lambda: None), peak_memory(lambda: None)),
     "in one another": lambda: memory(lambda: memory(lambda: None)),
     "scaling": lambda: scaling(lambda n: lambda: None, [1, 2], repeats=1),
+    "in a thread": lambda: in_a_thread(lambda: memory(lambda: None)),
     "one that fails": lambda: suppressed(lambda: 1 // 0),
 }
+
+
+def in_a_thread(call: Callable[[], object]) -> None:
+    thread = Thread(target=call)
+    thread.start()
+    thread.join()
 
 
 def suppressed(call: Callable[[], object]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from contextvars import Context
 from copy import deepcopy
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Fact = tuple[str, object]
+_SOURCES = (Generator, np.random.Generator, np.random.RandomState, random.Random)
 LIMIT = 64_000_000  # bytes of arrays that are summed
 RUNS = 256  # of rows next to each other, where an array is summed in part
 
@@ -110,29 +110,39 @@ def _walk(name: str, dataset: object) -> Iterator[Fact]:
 def _items_checksum(dataset: Any) -> str:
     """Return the checksum of the first, the middle and the last item that code makes.
 
-    Of a stream it is that of the first. All are read twice: those that differ then draw from a
-    source that is not the default generator, and would differ by process, too.
+    All are read twice: those that differ then draw from a source that is not the default
+    generator, and would differ by process, too. Of a stream nothing is read, for what was read of
+    it may be gone.
     """
+    if isinstance(dataset, IterableDataset):
+        return "not read"
     own: dict[str, Any] = getattr(dataset, "__dict__", {})
-    if isinstance(dataset, IterableDataset) and any(isinstance(x, Iterator) for x in own.values()):
-        return "not read"  # from its start it can be read but once
     default = get_default_dtype()
 
     def read() -> int:
         set_default_dtype(default)
         manual_seed(0)
         with _put_back(own, int, float):
-            if isinstance(dataset, IterableDataset):
-                return _sum(list(islice(dataset, 1)))
             last = len(dataset) - 1
             return _sum([dataset[i] for i in sorted({0, last // 2, last})] if last >= 0 else [])
 
     try:
-        with _put_back(own, Generator, np.random.Generator, random.Random):
+        with _put_back(own, *_SOURCES), _global_sources_put_back():
             first, second = Context().run(read), Context().run(read)
     except Exception as error:  # which is raised where a batch needs that item, if one does
         return type(error).__name__
     return f"{first:08x}" if first == second else "drawn anew"
+
+
+@contextmanager
+def _global_sources_put_back() -> Iterator[None]:
+    """Have NumPy's and Python's own random numbers go on as if none had been drawn."""
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002  # whoever draws from it
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
 
 
 @contextmanager

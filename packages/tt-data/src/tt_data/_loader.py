@@ -324,7 +324,7 @@ class DataLoader(Generic[T]):
         the sampler, the transforms by name, the states of the generators. Processes that are to
         share batches compare them. Of arrays of more than 64 MB in all, rows at even distances are
         summed. Of items that are code's to make, the first, the middle and the last are read,
-        twice; of a stream the first; of an order that is code's to make, none. What they draw, and
+        twice; of a stream, and of an order that is code's to make, none. What they draw, and
         what a data set counts and draws from in attributes of its own, is then as it was.
 
         Example:

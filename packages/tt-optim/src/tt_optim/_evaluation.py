@@ -24,7 +24,7 @@ def evaluate(
     loss_of: Callable[[Batch], tuple[Tensor, Any, Any]],
     metrics: Mapping[str, Metric],
     loader: Iterable[Batch],
-    criterion: Criterion | None = None,
+    criterion: Criterion,
     total: Total | None = None,
 ) -> Record:
     """Return the mean loss and metrics, by name, with the model in evaluation mode.
@@ -34,7 +34,7 @@ def evaluate(
         loss_of: Gives the mean loss of a batch, the model's output, and the target.
         metrics: Functions of output and target.
         loader: Gives the batches.
-        criterion: What makes the loss, if nothing else does.
+        criterion: What makes the loss.
         total: Adds up numbers of every process, where each evaluates a part of every batch.
 
     Raises:

@@ -19,7 +19,7 @@ Criterion = Callable[[Any, Any], Tensor]
 Total = Callable[..., list[float]]  # of numbers, over all processes
 
 
-def divisor(criterion: Criterion | None, target: Any) -> float | None:
+def divisor(criterion: Criterion, target: Any) -> float | None:
     """Return what a mean loss divides by, if that is not the number of samples.
 
     For a loss of classes it is the sum of their weights over the targets that are not ignored, of
@@ -36,7 +36,7 @@ def divisor(criterion: Criterion | None, target: Any) -> float | None:
     return float(criterion.weight.numpy()[counted].sum(dtype=np.float64))
 
 
-def summed(criterion: Criterion | None, output: Any, target: Any) -> Tensor:
+def summed(criterion: Criterion, output: Any, target: Any) -> Tensor:
     """Return the sum of a loss that has a `divisor`: a number also where nothing counts."""
     adding: Any = copy.copy(criterion)
     adding.reduction = "sum"
@@ -45,7 +45,7 @@ def summed(criterion: Criterion | None, output: Any, target: Any) -> Tensor:
 
 
 def term(
-    part: Part, loss: Tensor, output: Any, target: Any, criterion: Criterion | None, total: Total
+    part: Part, loss: Tensor, output: Any, target: Any, criterion: Criterion, total: Total
 ) -> Tensor:
     """Return what a part adds to the mean loss over the batch.
 
@@ -54,15 +54,16 @@ def term(
         loss: The mean loss over it.
         output: What the model gave for it.
         target: What it is compared with.
-        criterion: What made the loss, if nothing else did.
+        criterion: What made the loss.
         total: Adds up numbers of every process.
     """
     own = divisor(criterion, target)
     if own is None:
         return loss * part.weight
-    own = own if part.rows.size else 0.0  # none of a row that stands in
-    (whole,) = total(own)
-    if own or not whole:
-        return loss * (own / whole if whole else part.weight)
-    counts = part.rows.size > 0  # or else a slope of 0 goes back, as normalisations add slopes up
+    counts = float(part.rows.size > 0)  # none of a row that stands in, whose slope is to be 0
+    (whole,) = total(own * counts)
+    if not whole:
+        return loss * counts  # the slope of such a mean is that of the sum
+    if own:
+        return loss * (own * counts / whole)
     return summed(criterion, output, target) * (counts / whole)

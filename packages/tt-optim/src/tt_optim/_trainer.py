@@ -21,7 +21,7 @@ from ._checks import check_count, check_number, has_keys
 from ._clip import clip_grad_norm_
 from ._evaluation import Batch, Metric, count_samples, evaluate
 from ._optimizer import Optimizer
-from ._part_loss import Criterion, Total, term
+from ._part_loss import Total, term
 from ._plateau import ReduceLROnPlateau
 from ._position import Resumable, generator_states, position_of, rest_of_epoch, set_generators
 from ._progress import Progress, wants_progress
@@ -159,7 +159,12 @@ class Trainer:
     # What a subclass may define otherwise
 
     def loss(self, batch: Batch) -> tuple[Tensor, Any, Any]:
-        """Return the mean loss of a batch, the model's output, and the target."""
+        """Return the mean loss of a batch, the model's output, and the target.
+
+        Of several processes each does this for its part of a batch. The loss is then a mean over
+        rows, or with a criterion that is a `CrossEntropyLoss` or `NLLLoss` one over the targets
+        that it counts.
+        """
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise TypeError(
                 "Trainer: expected a batch to be a pair of inputs and targets, got "
@@ -357,18 +362,13 @@ class Trainer:
             return float(loss), count_samples(batch, target)
         with nullcontext() if last else self.parallel.no_sync(), self.parallel.step(batch) as part:
             loss, output, target = self.loss(part.batch)
-            own_loss = term(part, loss, output, target, self._criterion, self.parallel.total)
+            own_loss = term(part, loss, output, target, self.criterion, self.parallel.total)
             (own_loss / batches).backward()
         own = (0.0, 0)  # where a row stands in for none, whatever its loss is
         if part.rows.size:
             own = float(own_loss), count_samples(batch, target)
         value, whole = self.parallel.total(*own)
         return value, round(whole)
-
-    @property
-    def _criterion(self) -> Criterion | None:
-        """The criterion, where the loss is its alone."""
-        return self.criterion if type(self).loss is Trainer.loss else None
 
     def _end(self, evaluation: Iterable[Batch] | None, callbacks: Sequence[Callback]) -> None:
         """Close the epoch: its record, its evaluation, its scheduler."""
@@ -429,7 +429,7 @@ class Trainer:
 
     def _means(self, loader: Iterable[Batch], total: Total | None) -> Record:
         with nullcontext() if self.average is None else self.average.applied():
-            return evaluate(self.model, self.loss, self.metrics, loader, self._criterion, total)
+            return evaluate(self.model, self.loss, self.metrics, loader, self.criterion, total)
 
     # Checkpoints
 

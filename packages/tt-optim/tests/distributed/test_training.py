@@ -129,8 +129,7 @@ def test_steps_leave_the_gradients_of_the_whole_batch(launch: Launch, tmp_path: 
         ),
         (
             "other_evaluation",
-            "  rank 1 is at the end of an evaluation with 6 sums\n"
-            "  rank 0 is at the end of an evaluation with 9 sums",
+            "  rank 1 is at a total of 6 numbers\n  rank 0 is at a total of 9 numbers",
         ),
         ("shorter_epochs", "  rank 1 is at the end of epoch 1\n  rank 0 is at step 4 of"),
     ],

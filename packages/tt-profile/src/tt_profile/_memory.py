@@ -7,9 +7,9 @@ import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ class _Peaks:
             self.resident = max(self.resident, _status("VmHWM") or 0)
 
 
-_running: ContextVar[tuple[_Peaks, ...]] = ContextVar("_running", default=())
+_running: list[_Peaks] = []  # of calls in any thread, as the peaks are the process's
+_changing = Lock()
 
 
 @contextmanager
@@ -136,17 +137,18 @@ def _peaks_anew() -> Iterator[_Peaks]:
     Yields:
         What the peaks are, once the block has ended.
     """
-    around = _running.get()
-    for each in around:
-        each.note()
-    tracemalloc.reset_peak()
-    peaks = _Peaks(resident=0 if _reset_resident_peak() else None)
-    token = _running.set((*around, peaks))
+    with _changing:
+        for each in _running:
+            each.note()
+        tracemalloc.reset_peak()
+        peaks = _Peaks(resident=0 if _reset_resident_peak() else None)
+        _running.append(peaks)
     try:
         yield peaks
         peaks.note()
     finally:
-        _running.reset(token)
+        with _changing:
+            _running[:] = [each for each in _running if each is not peaks]
 
 
 def _status(field: str) -> int | None:

@@ -164,7 +164,7 @@ class KVCache:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Leave the cache as it is now where what is done with it fails, in whichever layer.
+        """Take back what is appended, in whichever layer, where what is done with it fails.
 
         Example:
             >>> import tt_autograd as tt
@@ -243,24 +243,26 @@ def _refuse_grad(*given: tt_tensor.Tensor) -> None:
 def _cached_attention(
     qkv: Array, cache: LayerCache, num_heads: int, num_kv_heads: int, scale: float
 ) -> Array:
-    samples, length, _ = qkv.shape
+    samples, length, width = qkv.shape
     if length == 1:
         return attend_one(qkv, cache, num_heads, num_kv_heads, scale)
-    heads = qkv.reshape((samples, length, num_heads + 2 * num_kv_heads, -1))
+    every = num_heads + 2 * num_kv_heads
+    dim = width // every
+    heads = qkv.reshape((samples, length, every, dim))
     heads = heads.swapaxes(1, 2)  # (N, heads, T, D)
     before = cache.length
     keys, values = cache.extend(
         heads[:, num_heads:-num_kv_heads], heads[:, -num_kv_heads:]
     )  # (N, kv_heads, S, D)
     query = heads[:, :num_heads].reshape(
-        (samples, num_kv_heads, num_heads // num_kv_heads, length, -1)
+        (samples, num_kv_heads, num_heads // num_kv_heads, length, dim)
     )
     mask = np.tri(length, before + length, before, dtype=bool) if before else None
     out, _ = Attention(
         query, keys[:, :, None], values[:, :, None], mask, mask is None, scale, 0.0, (0, 0)
     ).forward(qkv.dtype, False)
     # (N, kv_heads, group, T, D) -> (N, T, heads D)
-    return np.moveaxis(out, -2, 1).reshape((samples, length, -1))
+    return np.moveaxis(out, -2, 1).reshape((samples, length, num_heads * dim))
 
 
 def attend_one(

@@ -84,6 +84,7 @@ def _left_behind() -> list[str]:
     found += [f"process {each.pid} ({each.name})" for each in active_children()]
     # To Popen.wait a process that is no child of this one has ended, and well.
     popens = [each for each in gc.get_objects() if issubclass(type(each), Popen)]
+    popens = [each for each in popens if "pid" in vars(each)]  # that were started at all
     running = [each for each in popens if each.poll() is None]
     return found + [f"process {each.pid} ({each.args!s:.50})" for each in running]
 

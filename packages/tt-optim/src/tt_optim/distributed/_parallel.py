@@ -74,8 +74,8 @@ class DistributedDataParallel:
 
     The loss is to be a mean over rows. One that divides by something else, as `CrossEntropyLoss`
     does with weights of classes or with targets that are ignored, is to be multiplied by the part's
-    share of that, which `total` helps to find; `Trainer` does so for these. What else draws random
-    numbers for the rows of a batch, as a module of yours may, draws them by
+    share of that, which `total` helps to find; `Trainer` does so for these criteria. What else
+    draws random numbers for the rows of a batch, as a module of yours may, draws them by
     ``tt_tensor.seam.for_rows``; buffers other than those of normalisations are each rank's own.
 
     Args:
@@ -303,7 +303,12 @@ class DistributedDataParallel:
         return agree(self.world, place, told=told)
 
     def total(self, *values: float) -> list[float]:
-        """Return the sums of some numbers over all ranks."""
+        """Return the sums of some numbers over all ranks.
+
+        Raises:
+            DisagreementError: Another rank is at another place.
+        """
+        self.meet(f"a total of {len(values)} numbers")
         summed = np.array(values, np.float64)
         self.world.all_reduce(summed)
         return [float(value) for value in summed]

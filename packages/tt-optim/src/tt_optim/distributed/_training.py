@@ -128,17 +128,12 @@ def still_alike(trainer: Trainer, parallel: DistributedDataParallel) -> None:
 
 @contextmanager
 def evaluation_total(parallel: DistributedDataParallel) -> Iterator[Total]:
-    """Evaluate together: what adds up numbers of every rank, which are to be as many on each.
+    """Evaluate together: what adds up numbers of every rank.
 
     A model may draw random numbers for the rows that a rank has: afterwards all go on from those
     of rank 0.
     """
-
-    def total(*values: float) -> list[float]:
-        parallel.meet(f"the end of an evaluation with {len(values)} sums")
-        return parallel.total(*values)
-
-    yield total
+    yield parallel.total
     generator = default_generator()
     states = parallel.world.gather_text(json.dumps(generator.get_state()))
     generator.set_state(json.loads(states[0]))
