@@ -251,6 +251,7 @@ PACKAGE: dict[str, bytes | str] = {
     "tt_x/_null.py": "x = 1\x00\n",
     "tt_x/_bytes.py": b"x = '\xff'\n",
     "tt_x/_cookie.py": b"# coding: nothing-such\n",
+    "tt_x/_hex.py": b"# coding: hex\n00\n",
 }
 PLACES = {
     "tt_x._c.g": ("_c.py", "g", 1),
@@ -303,6 +304,7 @@ def test_a_name_is_followed_to_its_function(exercise: str, tmp_path: Path) -> No
         ("tt_x._null.f", "_null.py"),
         ("tt_x._bytes.f", "_bytes.py"),
         ("tt_x._cookie.f", "_cookie.py"),
+        ("tt_x._hex.f", "_hex.py cannot be read as Python"),
     ],
 )
 def test_what_is_no_function_is_told(exercise: str, message: str, tmp_path: Path) -> None:

@@ -366,6 +366,12 @@ LOOSENED = {
         "import numpy.testing as t; t.assert_array_equal.__kwdefaults__['strict'] = None"
     ),
     "numpy.isclose": "import numpy; numpy.isclose.__wrapped__.__defaults__ = (0.5, 0.5, False)",
+    "numpy._core._methods._all": (
+        "import numpy._core._methods as m; m._all.__code__ = m._any.__code__"
+    ),
+    "numpy._core.fromnumeric._wrapreduction": (
+        "import numpy._core.fromnumeric as m; m._wrapreduction = max"
+    ),
     "numpy.testing": "import numpy, types; numpy.testing = types.ModuleType('testing')",
     "pytest": (
         "import pytest, sys; fake = type(sys)('pytest'); vars(fake).update(vars(pytest))\n"

@@ -1,5 +1,6 @@
 """`tito module` on a small course."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -152,6 +153,42 @@ def test_a_newer_course_is_told_where_tests_fail_and_can_be_taken_in(
     assert Workspace.open(course).unwritten(Workspace.open(course).curriculum.module("02")) == (
         SCALE,
     )
+
+
+def test_files_of_her_own_are_no_reason_to_update(
+    module: Tito, course: Path, outcome: Callable[..., None]
+) -> None:
+    module("start", "02")
+    path = course / "workspace" / "tt-tensor" / "src" / "tt_tensor" / "_mine.py"
+    path.write_text("# my own file\n")
+    outcome(1, "test_b", mine=("tt-tensor",))
+    assert "module update" not in module("test", "02")[1]
+
+
+def test_an_update_says_what_of_hers_is_in_which_backup(
+    module: Tito, course: Path, solve: Solve
+) -> None:
+    module("start", "02")
+    solve(Workspace.open(course), RELU, body="return None  # an idea")
+    folder = course / "workspace" / "tt-tensor"
+    (folder / "README.md").write_text("my notes\n")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.md").write_text("mine\n")
+    (course / "packages" / "tt-tensor" / "notes").write_text("the course's\n")
+    code, out, _ = module("update", "02")
+    assert code == 0
+    assert "What stood there is in the backup 20" in out
+    for text in (
+        "what you wrote there is in the backup: tt-tensor/README.md.",
+        f"since you have not started them; yours are in the backup: {RELU}.",
+        "since the course has something of that name: tt-tensor/notes/mine.md.",
+    ):
+        assert text in out
+    shutil.rmtree(folder)
+    code, out, _ = module("update", "02")
+    assert (code, "An update that did not end had left tt-tensor in the backup 20" in out) == (
+        0, True,
+    )  # fmt: skip
 
 
 def test_test_and_complete_end_with_the_verdict(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tt_tito import TitoError
 from tt_tito.workspace import _state
 from tt_tito.workspace._fingerprint import Fingerprint
+from tt_tito.workspace._observed import was_started
 from tt_tito.workspace._state import (
     DamagedStateError,
     MilestoneRecord,
@@ -210,6 +211,52 @@ def test_a_change_after_a_file_was_set_aside_begins_with_what_the_folders_show(
     workspace.start("04")
     # Module 02 is as the course has it, and so not known to have been started.
     assert set(Workspace.open(workspace.root).state.modules) == {"03", "04"}
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["this version", "a newer course"])
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ({}, (False, False)),
+        ({"tt_tensor.scale": "raise NotImplementedError"}, (True, True)),
+        ({"tt_tensor.scale": "return 1"}, (True, None)),
+        ({"tt_tensor.scale": "return 1", "tt_tensor.Tensor.__add__": "return 1"}, (True, True)),
+    ],
+    ids=["none", "blank", "one", "all"],
+)
+def test_what_the_folders_show_of_a_module(
+    workspace: Workspace,
+    solve: Solve,
+    written: dict[str, str],
+    shown: tuple[bool, bool | None],
+    newer: bool,
+) -> None:
+    workspace.start("03")
+    for exercise, body in written.items():
+        solve(workspace, exercise, body=body)
+    source = Path("tt-tensor", "src", "tt_tensor")
+    (workspace.folder / source / "_mine.py").write_text("# a file of her own\n")
+    if newer:
+        path = workspace.root / "packages" / source / "_relu.py"
+        path.write_text(path.read_text() + "\n\nSIZE = 1\n")
+    module = workspace.curriculum.module("02")
+    assert was_started(workspace.curriculum, module, workspace.folder) is shown[newer]
+    (workspace.folder / ".tito" / "state.json").unlink()
+    assert ("02" in Workspace.open(workspace.root).state.modules) == bool(shown[newer])
+
+
+def test_an_exercise_that_only_the_newer_course_has_shows_nothing(workspace: Workspace) -> None:
+    workspace.start("03")
+    place = workspace.root / "packages" / "tt-tensor" / "src" / "tt_tensor" / "__init__.py"
+    place.write_text(place.read_text() + "\n\ndef more():\n    return 1\n")
+    curriculum = workspace.root / "curriculum.toml"
+    curriculum.write_text(
+        curriculum.read_text().replace("['tt_tensor.Ten", "['tt_tensor.more', 'tt_tensor.Ten")
+    )
+    newer = Workspace.open(workspace.root)
+    module = newer.curriculum.module("02")
+    assert "tt_tensor.more" in module.exercises
+    assert was_started(newer.curriculum, module, newer.folder) is False
 
 
 def test_reading_makes_no_folder(workspace: Workspace) -> None:

@@ -329,6 +329,29 @@ def test_a_backup_keeps_the_file_that_a_link_leads_to(
     assert b"NotImplementedError" in elsewhere.read_bytes()
 
 
+def make_links(folder: Path, elsewhere: Path) -> set[str]:
+    """Put what is no file of its own into a folder; return its names."""
+    elsewhere.mkdir()
+    (elsewhere / "n.txt").write_text("n\n")
+    (folder / "data").symlink_to(elsewhere)
+    (folder / "missing").symlink_to(elsewhere / "nowhere")
+    (folder / "readme").symlink_to("README.md")
+    (folder / "relative").symlink_to(os.path.relpath(elsewhere / "n.txt", folder))
+    (folder / "empty").mkdir()
+    return {"data", "missing", "readme", "relative", "empty"}
+
+
+def test_a_backup_keeps_links_to_folders_and_to_nowhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.start("02")
+    names = make_links(workspace.folder / "tt-tensor", tmp_path / "elsewhere")
+    backup = workspace.start("03").backup
+    assert backup
+    assert {path.name for path in (backup.path / "tt-tensor").iterdir()} >= names
+    assert os.readlink(backup.path / "tt-tensor" / "data") == str(tmp_path / "elsewhere")
+
+
 # --- A newer course ----------------------------------------------------------------------------
 
 
@@ -382,6 +405,141 @@ def test_an_update_tells_what_does_not_fit_any_more(workspace: Workspace, solve:
     assert not is_blank(workspace.folder / "tt-tensor", SCALE)
 
 
+def test_an_update_names_what_she_had_in_modules_that_she_has_not_started(
+    workspace: Workspace, solve: Solve
+) -> None:
+    workspace.start("02")
+    solve(workspace, RELU, body="return None  # an idea")
+    solve(workspace, SCALE, body="return None  # mine")
+    curriculum = workspace.root / "curriculum.toml"
+    text = curriculum.read_text().replace(f", '{SCALE}'", "")
+    curriculum.write_text(text.replace(f"['{RELU}'", f"['{RELU}', '{SCALE}'"))  # now of module 03
+    newer = Workspace.open(workspace.root)
+    assert newer.curriculum.module("03").exercises[:2] == (RELU, SCALE)
+    with nothing_lost(newer):
+        done = newer.update("02")
+    assert done.backup
+    assert set(done.given) == {RELU, SCALE}
+    assert (done.blank, done.beside) == ((), ())
+    assert newer.update("02").backup is None
+
+
+@pytest.mark.parametrize("name", ["README.md", "pyproject.toml", "LICENSE", "src/tt_tensor/py.typed"])
+def test_an_update_names_every_file_of_both_that_differed(workspace: Workspace, name: str) -> None:
+    workspace.start("02")
+    path = workspace.folder / "tt-tensor" / name
+    path.write_bytes(path.read_bytes() + b"# mine\n")
+    with nothing_lost(workspace):
+        done = workspace.update("02")
+    assert done.backup
+    assert done.beside == (f"tt-tensor/{name}",)
+
+
+RELU_FILE, RELU_FOLDER = "src/tt_tensor/_relu.py", "src/tt_tensor/_relu/__init__.py"
+
+
+@pytest.mark.parametrize(
+    ("hers_is", "course_is", "named"),
+    [
+        (RELU_FOLDER, RELU_FILE, "left"),
+        (RELU_FILE, RELU_FOLDER, "left"),
+        ("notes/mine.md", "notes", "left"),
+        ("notes", "notes/ours.md", "beside"),
+        ("src/tt_tensor/notes", "src/tt_tensor/notes/__init__.py", "beside"),
+    ],
+)
+def test_what_the_course_has_something_else_in_place_of_is_named_and_in_the_backup(
+    workspace: Workspace, hers_is: str, course_is: str, named: str
+) -> None:
+    workspace.start("02")
+    her_file = workspace.folder / "tt-tensor" / hers_is
+    if hers_is == RELU_FOLDER:
+        (workspace.folder / "tt-tensor" / RELU_FILE).unlink()
+    if course_is == RELU_FOLDER:
+        (workspace.root / "packages" / "tt-tensor" / RELU_FILE).unlink()
+    newer = workspace.root / "packages" / "tt-tensor" / course_is
+    for path in (her_file, newer):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('"""Cut off."""\n\n\ndef relu(tensor):\n    return tensor\n')
+    with nothing_lost(workspace):
+        done = workspace.update("02")
+    assert done.backup
+    assert getattr(done, named) == (f"tt-tensor/{hers_is}",)
+    assert not her_file.is_file()
+    assert (workspace.folder / "tt-tensor" / course_is).is_file()
+    assert workspace.update("02").backup is None
+
+
+def test_an_update_keeps_links_and_empty_folders(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.start("02")
+    folder = workspace.folder / "tt-tensor"
+    names = make_links(folder, tmp_path / "elsewhere")
+    links = {name: os.readlink(folder / name) for name in names - {"empty"}}
+    course_changes(workspace, "_relu.py", "max(value, 0)", "max(0, value)")
+    assert workspace.update("02").backup
+    assert {name: os.readlink(folder / name) for name in links} == links
+    assert (folder / "empty").is_dir()
+    assert workspace.update("02").backup is None
+
+
+def test_a_package_that_is_gone_is_taken_from_the_last_backup_if_an_update_made_it(
+    workspace: Workspace, solve: Solve
+) -> None:
+    workspace.start("02")
+    solve(workspace, ADD, body="return self  # first")
+    course_changes(workspace, "_relu.py", "max(value, 0)", "max(0, value)")
+    backup = workspace.update("02").backup
+    assert backup
+    shutil.rmtree(workspace.folder / "tt-tensor")  # as between two steps of an update
+    done = workspace.update("02")
+    assert (done.made, done.sources, done.backup) == (("tt-tensor",), (backup,), None)
+    solve(workspace, ADD, body="return self  # second")
+    reset = workspace.reset("02").backup
+    assert reset
+    shutil.rmtree(workspace.folder / "tt-tensor")  # as between two steps of the reset
+    with pytest.raises(TitoError, match=f"restore 02 --from {reset.date}'"):
+        workspace.update("02")
+    workspace.restore("02", reset.date)
+    operators = workspace.folder / "tt-tensor" / "src" / "tt_tensor" / "_operators.py"
+    assert "# second" in operators.read_text()
+
+
+def test_a_package_that_is_gone_without_a_backup_can_be_started_again(workspace: Workspace) -> None:
+    workspace.start("02")
+    shutil.rmtree(workspace.folder / "tt-tensor")
+    with pytest.raises(TitoError, match="'tito module start 02' makes it again"):
+        workspace.update("02")
+
+
+def test_without_a_record_an_update_takes_the_courses_older_code_for_hers_only_if_she_says_so(
+    workspace: Workspace, solve: Solve
+) -> None:
+    workspace.start("03")
+    solve(workspace, ADD, body="return None  # mine, or an earlier version's")
+    (workspace.folder / ".tito" / "state.json").unlink()
+    course_changes(workspace, "_operators.py", '"""Operators."""', '"""More operators."""')
+    before = hers(workspace)
+    with pytest.raises(TitoError, match="of the modules 02 is partly not the course's"):
+        Workspace.open(workspace.root).update("03")
+    assert hers(workspace) == before
+    copy = workspace.root / "another"
+    shutil.copytree(workspace.folder, copy)
+
+    not_begun = Workspace.open(workspace.root)
+    not_begun.start("03")
+    assert hers(not_begun) == before
+    with nothing_lost(not_begun):
+        assert not_begun.update("03").given == (ADD,)
+    not_begun.start("02")
+    assert not_begun.unwritten(not_begun.curriculum.module("02")) == (ADD, SCALE)
+
+    begun = Workspace.open(workspace.root, copy)
+    assert begun.start("02").kept == (ADD,)
+    begun.start("03")
+    assert begun.update("03").given == ()
+    assert begun.unwritten(begun.curriculum.module("02")) == (SCALE,)
+
+
 def test_nothing_is_updated_that_was_not_started_or_does_not_parse(workspace: Workspace) -> None:
     with pytest.raises(TitoError, match="nothing to update"):
         workspace.update("02")
@@ -397,7 +555,10 @@ def test_nothing_is_updated_that_was_not_started_or_does_not_parse(workspace: Wo
 
 NUMBERS = st.sampled_from(["02", "03", "04"])
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["start", "reset", "restore", "update", "edit", "break"]), NUMBERS), max_size=12
+    st.tuples(
+        st.sampled_from(["start", "reset", "restore", "update", "edit", "break", "forget"]), NUMBERS
+    ),
+    max_size=12,
 )
 
 
@@ -414,12 +575,87 @@ def test_nothing_is_lost_whatever_she_does(
             path = files[count % len(files)]
             text = path.read_text().replace("NotImplementedError", f"ValueError({count})", 1)
             path.write_text(text + ("broken(" if action == "break" else f"# {count}\n"))
+        elif action == "forget":
+            (workspace.folder / ".tito" / "state.json").unlink(missing_ok=True)
         elif action not in ("edit", "break"):
             with nothing_lost(workspace):
                 try:
                     getattr(workspace, action)(number)
                 except TitoError:
                     pass
+
+
+HER_FILES = [
+    "README.md", "pyproject.toml", "notes/mine.md", "src/tt_tensor/__init__.py",
+    "src/tt_tensor/_operators.py", "src/tt_tensor/_relu.py", "src/tt_tensor/_mine.py",
+]  # fmt: skip
+
+
+def newer_course(root: Path, change: str) -> None:
+    """Change the course in one way."""
+    folder = root / "packages" / "tt-tensor"
+    source = folder / "src" / "tt_tensor"
+    if change == "a folder" and (source / "_relu.py").exists():
+        (source / "_relu").mkdir()
+        (source / "_relu.py").rename(source / "_relu" / "__init__.py")
+        text = (source / "_relu" / "__init__.py").read_text()
+        (source / "_relu" / "__init__.py").write_text(text.replace("from .", "from .."))
+    elif change == "a file":
+        (folder / "notes").write_text("ours\n")
+    elif change == "a name":
+        for path in source.glob("*.py"):
+            path.write_text(path.read_text().replace("scale", "times"))
+        path = root / "curriculum.toml"
+        path.write_text(path.read_text().replace("tt_tensor.scale", "tt_tensor.times"))
+    elif change == "a module":
+        path = root / "curriculum.toml"
+        text = path.read_text().replace(f"'{ADD}', ", "")
+        path.write_text(text.replace(f"['{RELU}'", f"['{RELU}', '{ADD}'"))
+    elif change == "text":
+        for path in (folder / "README.md", source / "_operators.py"):
+            path.write_text(path.read_text() + "# newer\n")
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    places=st.sets(st.sampled_from([*HER_FILES, ADD, SCALE, RELU])),
+    changes=st.sets(st.sampled_from(["a folder", "a file", "a name", "a module", "text"])),
+    started=st.sampled_from([["02"], ["03"], ["02", "03"]]),
+)
+def test_whatever_of_hers_an_updated_package_has_not_is_named(
+    course: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    solve: Solve,
+    places: set[str],
+    changes: set[str],
+    started: list[str],
+) -> None:
+    root = tmp_path_factory.mktemp("course") / "checkout"
+    shutil.copytree(course, root)
+    workspace = Workspace.open(root)
+    for number in started:
+        workspace.start(number)
+    folder = workspace.folder / "tt-tensor"
+    for count, place in enumerate(sorted(places)):
+        if place in HER_FILES:
+            path = folder / place
+            path.parent.mkdir(exist_ok=True)
+            path.write_text((path.read_text() if path.exists() else "") + f"# mine {count}\n")
+        else:
+            solve(workspace, place, body=f"return {count}  # mine {count}")
+    for change in sorted(changes):
+        newer_course(root, change)
+    newer = Workspace.open(root)
+    with nothing_lost(newer):
+        done = newer.update(started[0])
+    named = {*done.beside, *done.left, *done.given, *done.blank}
+    text = b"".join(contents(folder).values()).decode()
+    for count, place in enumerate(sorted(places)):
+        file = "src/tt_tensor/_operators.py" if place in (ADD, SCALE) else "src/tt_tensor/_relu.py"
+        file = place if place in HER_FILES else file
+        assert f"# mine {count}\n" in text or named & {place, f"tt-tensor/{file}"}
 
 
 # --- A process that is killed ---------------------------------------------------------------------

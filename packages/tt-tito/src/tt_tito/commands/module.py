@@ -14,7 +14,7 @@ from tt_tito.course._curriculum import Module, package_folder, package_of
 from tt_tito.course._exercises import decode, is_blank, locate
 from tt_tito.course._unlock import Unlocks
 from tt_tito.trial._outcome import print_outcome, shown
-from tt_tito.workspace._fingerprint import beside_exercises
+from tt_tito.workspace._fingerprint import HERS_ALONE, beside_exercises
 from tt_tito.workspace._standing import ModuleStanding, module_standing, needed_modules
 from tt_tito.workspace._workspace import FOLDER, Change, Workspace
 
@@ -297,10 +297,15 @@ def update(workspace: Workspace, number: str) -> int:
     if done.backup:
         text = f"What stood there is in the backup {done.backup.date}"
         print(paragraph(f"{text} ({shown(done.backup.path)})."))
+    for source in done.sources:
+        text = f"An update that did not end had left {_and(source.packages)} in the backup"
+        print(paragraph(f"{text} {source.date} ({shown(source.path)}), where yours is taken from."))
     for names, text in (
         (done.beside, "Differed beside the exercises; what you wrote there is in the backup"),
+        (done.given, "The course's, since you have not started them; yours are in the backup"),
+        (done.left, "In the backup only, since the course has something of that name"),
         (done.unlike, "With other arguments than before, so look at your code"),
-        (done.blank, "Blank, since nothing of yours fits"),
+        (done.blank, "Blank, since nothing of yours fits; what you wrote is in the backup"),
     ):
         if names:
             print(paragraph(f"{text}: {_and(names)}."))
@@ -366,6 +371,7 @@ def _print_beside(workspace: Workspace, module: Module, packages: Iterable[str])
         f"{package}/{name}"
         for package in packages
         for name in beside_exercises(workspace.curriculum, package, workspace.folder / package)
+        if not name.endswith(HERS_ALONE)
     ]
     if names:
         print()

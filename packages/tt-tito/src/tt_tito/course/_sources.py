@@ -27,6 +27,7 @@ def decode(data: bytes) -> str:
     Raises:
         SyntaxError: If its encoding is not known.
         UnicodeDecodeError: If it is not in that encoding.
+        LookupError: If its encoding is not one of texts, such as ``hex``.
     """
     encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     return data.decode("utf-8" if encoding == "utf-8-sig" else encoding)
@@ -242,7 +243,7 @@ class Sources:
                 raise TitoError(f"{path}{line}: this is not Python: {error.msg}.") from error
             except (RecursionError, MemoryError) as error:
                 raise TitoError(f"{path} is nested too deeply to be read as Python.") from error
-            except (OSError, ValueError) as error:  # a null byte, a wrong encoding
+            except (OSError, ValueError, LookupError) as error:  # null bytes, a wrong encoding
                 raise TitoError(f"{path} cannot be read as Python: {error}.") from error
         return None
 
@@ -272,6 +273,7 @@ def parse(data: bytes) -> tuple[Text, ast.Module]:
     Raises:
         SyntaxError: If it is not Python.
         ValueError: If it holds null bytes or is not in its encoding.
+        LookupError: If its encoding is not one of texts.
     """
     text = Text(decode(data))
     return text, text.parse()

@@ -144,7 +144,7 @@ class Grader:
             else:
                 marks.append(self._mark_of(submission, module, Verdict(frozenset(), (), reason)))
         with scratch() as place:
-            mine = lay_out(submission, self._curriculum.root, place / "packages")
+            mine = lay_out(submission.packages, self._curriculum.root, place / "packages")
             wheels = place / "wheels"
             shutil.copytree(self._cache, wheels)
             for packages, group in _by_packages(hers):

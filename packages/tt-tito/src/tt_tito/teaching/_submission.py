@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
 
 from tt_tito._errors import TitoError
-from tt_tito.course._curriculum import Curriculum, Module, package_folder, package_of
-from tt_tito.course._exercises import same_code
+from tt_tito.course._curriculum import Curriculum, Module, package_folder
+from tt_tito.course._exercises import is_blank, same_code
 from tt_tito.course._sources import parse_all
 from tt_tito.trial._untrusted import read_regular
 from tt_tito.workspace._fingerprint import beside_exercises
@@ -26,6 +28,7 @@ TOTAL_SIZE = 16 << 20
 FILES = 2000
 SHOWN = 5  # names in a note
 USUAL = ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "src")
+Whose: TypeAlias = Literal["the course's", "hers", "blank", "lost"]  # an exercise of a package
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".DS_Store", ".hypothesis")
 
 
@@ -42,8 +45,9 @@ class Submission:
         folder: Where it was read.
         packages: The Python files of each package of hers: by path in ``src``, their bytes.
         state: What her workspace has recorded; None if there is no record that can be read.
-        started: The numbers of the modules that she started: those of which an exercise is not as
-            the course has it, and those that her record names.
+        started: The numbers of the modules that she started: those that her record names, those of
+            which an exercise is blank, and those of whose exercises at least half are hers. Single
+            ones that are not the course's may stem from another version of it.
         unchanged: The exercises of each module that are as the course has them, by its number. Her
             record has no say in it, and no layout or comment.
         notes: What was left aside, in words.
@@ -120,35 +124,42 @@ def read_submission(name: str, folder: Path, curriculum: Curriculum) -> Submissi
             f"{TOTAL_SIZE:,} bytes are allowed."
         )
     state = _read_state(folder, notes)
-    for package in own:
-        try:
-            parse_all(folder / package)
-        except TitoError as error:
-            notes.append(str(error))
-        if names := beside_exercises(curriculum, package, folder / package):
-            notes.append(
-                f"{package} is not as the course has it beside the exercises, edited or of another "
-                f"version: {shortened(names)}."
-            )
-    unchanged = _unchanged(folder, own, curriculum)
+    with tempfile.TemporaryDirectory(prefix="tito-", ignore_cleanup_errors=True) as place:
+        # Only what was taken is looked at, as it was taken.
+        mine = lay_out(packages, curriculum.root, Path(place))
+        for package, hers in mine.items():
+            try:
+                parse_all(hers)
+            except TitoError as error:
+                notes.append(str(error).replace(f"{place}{os.sep}", ""))
+            if names := beside_exercises(curriculum, package, hers):
+                notes.append(
+                    f"{package} is not as the course has it beside the exercises, edited or of "
+                    f"another version: {shortened(names)}."
+                )
+        found = {
+            module.number: _whose(mine, curriculum.root, module) for module in curriculum.modules
+        }
+    unchanged = {
+        number: tuple(exercise for exercise, whose in of_module.items() if whose == "the course's")
+        for number, of_module in found.items()
+    }
     recorded = set() if state is None else set(state.modules)
-    if unknown := sorted(recorded - unchanged.keys()):
+    if unknown := sorted(recorded - found.keys()):
         notes.append(f"Her record names modules that the course has not: {', '.join(unknown)}.")
     started = tuple(
-        module.number
-        for module in curriculum.modules
-        if module.number in recorded
-        or len(unchanged[module.number])
-        < sum(package_of(exercise) in own for exercise in module.exercises)
+        number
+        for number, of_module in found.items()
+        if number in recorded or _show_work(list(of_module.values()))
     )
     return Submission(name, folder, packages, state, started, unchanged, tuple(notes))
 
 
-def lay_out(submission: Submission, root: Path, into: Path) -> dict[str, Path]:
+def lay_out(packages: Mapping[str, Mapping[str, bytes]], root: Path, into: Path) -> dict[str, Path]:
     """Write the packages of a learner to a folder, each with the course's files around her code.
 
     Args:
-        submission: What she handed in.
+        packages: The Python files of each, as a submission has them.
         root: The checkout.
         into: An empty folder.
 
@@ -156,7 +167,7 @@ def lay_out(submission: Submission, root: Path, into: Path) -> dict[str, Path]:
         The folder of each package, by name.
     """
     folders = {}
-    for package, files in submission.packages.items():
+    for package, files in packages.items():
         ours, hers = package_folder(root, package), into / package
         hers.mkdir(parents=True)
         for name in USUAL:
@@ -176,35 +187,37 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _unchanged(
-    folder: Path, packages: Collection[str], curriculum: Curriculum
-) -> dict[str, tuple[str, ...]]:
-    """Find the exercises of each module that stand in her packages as the course has them."""
-    return {
-        module.number: tuple(
-            exercise
-            for exercise in module.exercises
-            if package_of(exercise) in packages and not _touched(folder, curriculum.root, exercise)
-        )
-        for module in curriculum.modules
-    }
+def _whose(mine: Mapping[str, Path], root: Path, module: Module) -> dict[str, Whose]:
+    """Tell of each exercise of a module that stands in a learner's packages whose it is."""
+    found: dict[str, Whose] = {}
+    for package in module.packages:
+        if package not in mine:
+            continue
+        ours, hers = package_folder(root, package), mine[package]
+        for exercise in module.exercises_in(package):
+            try:
+                if same_code(ours, hers, exercise):
+                    found[exercise] = "the course's"
+                else:
+                    found[exercise] = "blank" if is_blank(hers, exercise) else "hers"
+            except (TitoError, RecursionError, MemoryError):
+                found[exercise] = "lost"
+    return found
 
 
-def _touched(folder: Path, root: Path, exercise: str) -> bool:
-    """Whether an exercise is not as the course has it: blank, hers, or gone."""
-    package = package_of(exercise)
-    try:
-        return not same_code(package_folder(root, package), folder / package, exercise)
-    except (TitoError, RecursionError, MemoryError):
-        return True
+def _show_work(exercises: Sequence[Whose]) -> bool:
+    """Whether a module's exercises show that it was started, without a word from the record."""
+    hers = exercises.count("hers")
+    return "blank" in exercises or 0 < hers >= exercises.count("the course's")
 
 
 def _read_package(
     folder: Path, curriculum: Curriculum, package: str, notes: list[str]
 ) -> dict[str, bytes]:
     """Read the Python files of a package's source, and note what else there is."""
-    if folder.is_symlink():
-        raise RefusedError(f"{package} is a link. A submission consists of files of its own.")
+    for part in (package, f"{package}/src"):
+        if (folder.parent / part).is_symlink():
+            raise RefusedError(f"{part} is a link. A submission consists of files of its own.")
     ours = package_folder(curriculum.root, package)
     aside = [
         entry.name
@@ -322,4 +335,6 @@ def read_all(
         except OSError as error:
             reason = error.strerror or str(error)
             refused[name] = (folder, f"{error.filename or folder} cannot be read: {reason}.")
+        except Exception as error:  # whatever her files do to what reads them
+            refused[name] = (folder, f"It cannot be read: {error!r}.")
     return taken, refused

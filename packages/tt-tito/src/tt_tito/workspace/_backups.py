@@ -129,25 +129,40 @@ def copy_verified(source: Path, target: Path) -> None:
     Raises:
         OSError: If something cannot be copied, or the copy is not the same.
     """
-    caches = shutil.ignore_patterns("__pycache__")
-    # A link to a file elsewhere becomes that file: a backup stands by itself.
-    shutil.copytree(source, target, ignore=caches, ignore_dangling_symlinks=True)
+    links = [path.relative_to(source) for path in files(source) if not path.is_file()]
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        place = Path(folder).relative_to(source)
+        return {name for name in names if name == "__pycache__" or place / name in links}
+
+    # A link to a file elsewhere becomes that file: a backup stands by itself. Others stay links.
+    shutil.copytree(source, target, ignore=ignore)
+    for link in links:
+        shutil.copyfile(source / link, target / link, follow_symlinks=False)
     if not same(source, target):
         raise OSError(None, "the copy is not the same as the folder", os.fspath(source))
 
 
 def same(folder: Path, other: Path) -> bool:
-    """Whether two folders hold the same files, byte for byte."""
+    """Whether two folders hold the same files, byte for byte, and the same links."""
     names = [path.relative_to(folder) for path in files(folder)]
     return names == [path.relative_to(other) for path in files(other)] and all(
-        (folder / name).read_bytes() == (other / name).read_bytes() for name in names
+        same_file(folder / name, other / name) for name in names
     )
 
 
+def same_file(path: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes, or are links to the same place as they are written."""
+    if path.is_symlink() and other.is_symlink() and os.readlink(path) == os.readlink(other):
+        return True
+    return path.is_file() and other.is_file() and path.read_bytes() == other.read_bytes()
+
+
 def files(folder: Path) -> list[Path]:
-    """All files below a folder that a backup keeps, by name."""
+    """All files and links below a folder that a backup keeps, by name."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.relative_to(folder).parts
+        if (path.is_symlink() or path.is_file())
+        and "__pycache__" not in path.relative_to(folder).parts
     )

@@ -20,12 +20,13 @@ from tt_tito._errors import TitoError
 
 from ._backups import Backup, backups, copy_into, copy_verified, find_backup, new_backup, same
 from tt_tito.course._curriculum import CAPSTONE, Curriculum, Module, package_folder, read_curriculum
-from tt_tito.course._exercises import blanked, is_blank, locate, reference_body
+from tt_tito.course._exercises import blanked, is_blank, locate
 from tt_tito.course._sources import parse_all
-from ._fingerprint import HERS_ALONE, Fingerprint, Snapshot, beside_exercises
+from ._fingerprint import Fingerprint, Snapshot
+from ._observed import divide, refuse_unsure, was_started
 from ._plan import Plan, encoded, exercise_by_exercise, put_back, replace_file
 from ._state import MilestoneRecord, ModuleRecord, State, locked, now, read_state, write_state
-from ._update import Update, fill_in
+from ._update import Update, left_by_update, take_in
 
 FOLDER = "workspace"
 OWN = ".tito"  # the folder in it that is tito's own
@@ -251,7 +252,7 @@ class Workspace:
                 if folder is None:
                     plan.whole[package] = self._fresh(package, module, aside)
                 elif module.number not in self.state.modules:
-                    ours, hers = self._divide(module, package, folder)
+                    ours, hers = divide(self.root, module, package, folder)
                     kept += hers
                     plan.change(package, ours, encoded(blanked(folder, module, ours)))
             backup = self._carry_out(plan, "start", module)
@@ -334,57 +335,43 @@ class Workspace:
         """Take in the course's packages as they are now, for a module and for what it rests on.
 
         Each package that she has is made anew, with her bodies of all exercises of the modules that
-        she has started, and with the files that only she has. What stood there is in a backup, as a
-        whole. Where nothing would change, no backup is made.
+        she has started, and with what only she has. What stood there is in a backup, as a whole.
+        Where nothing would change, no backup is made.
 
         Args:
             number: The module's number.
 
         Raises:
-            TitoError: If the module was never started, or a file of hers does not parse; then
-                nothing has changed. Or if something cannot be moved or written.
+            TitoError: If the module was never started, a package of it is gone, a file of hers does
+                not parse, or nothing is recorded and her work cannot be told from an earlier
+                version of the course; then nothing has changed. Or if something cannot be moved or
+                written.
         """
         module = self.curriculum.module(number)
+        packages = self.curriculum.beneath(module.packages)
         with self._changing() as aside:
+            if not self._is_recorded:
+                refuse_unsure(self.curriculum, module, packages, self.folder)
             if module.number not in self.state.modules:
                 raise TitoError(
                     f"There is nothing to update: module {module.number} was never started in "
                     f"{self.folder}."
                 )
-            plan = Plan(aside)
-            blank: list[str] = []
-            unlike: list[str] = []
-            beside: list[str] = []
-            for package in self.curriculum.beneath(module.packages):
-                hers = self._left(package)
+            plan, done = Plan(aside), Update()
+            for package in packages:
+                hers = self.package(package)
+                found = [] if hers else backups(self._backups)
+                left = None if hers else left_by_update(found, package, module, self.folder)
+                hers = left.path / package if left else hers
                 if hers is None:
                     continue
-                parse_all(hers)
                 fresh = self._fresh(package, module, aside)
-                exercises = [
-                    exercise
-                    for started in self.curriculum.of_package(package)
-                    if started.number in self.state.modules
-                    for exercise in started.exercises_in(package)
-                ]
-                found = fill_in(fresh, hers, exercises)
-                if not same(self.folder / package, fresh):
+                taken = take_in(self.curriculum, package, fresh, hers, self.state.modules)
+                if left or not same(hers, fresh):
                     plan.whole[package] = fresh
-                    blank += found[0]
-                    unlike += found[1]
-                    names = beside_exercises(self.curriculum, package, hers)
-                    beside += [f"{package}/{n}" for n in names if not n.endswith(HERS_ALONE)]
-            backup = self._carry_out(plan, "update", module)
-        return Update(tuple(plan.whole), tuple(blank), tuple(unlike), tuple(beside), backup)
-
-    def _left(self, package: str) -> Path | None:
-        """Her folder of a package, or where an update that was killed has left it."""
-        kept = [
-            backup.path / package
-            for backup in backups(self._backups)
-            if backup.occasion == "update" and package in backup.packages
-        ]
-        return self.package(package) or (kept[-1] if kept else None)
+                    sources = (left,) if left and left not in done.sources else ()
+                    done += replace(taken, sources=sources)
+            return replace(done, backup=self._carry_out(plan, "update", module))
 
     def backups(self, module: Module) -> list[Backup]:
         """List the backups that hold a package of a module, the oldest first."""
@@ -401,17 +388,6 @@ class Workspace:
             for other in self.curriculum.of_package(package)
             if other != module and other.number in self.state.modules
         ]
-
-    def _divide(self, module: Module, package: str, folder: Path) -> tuple[list[str], list[str]]:
-        """Divide a module's exercises in a package of hers into the course's and her own."""
-        reference = package_folder(self.root, package)
-        ours: list[str] = []
-        hers: list[str] = []
-        for exercise in module.exercises_in(package):
-            if not is_blank(folder, exercise):
-                body = reference_body(folder, exercise)
-                (ours if body == reference_body(reference, exercise) else hers).append(exercise)
-        return ours, hers
 
     def _fresh(self, package: str, module: Module, aside: Path) -> Path:
         """Make the course's package aside, with the exercises of a module blank."""
@@ -449,8 +425,9 @@ class Workspace:
         for package, files in plan.files.items():
             for file, data in files.items():
                 replace_file(self.folder / package / file, data, plan.aside / file.name)
-        if module.number not in self.state.modules:
-            self._write(self.state.with_module(module.number, ModuleRecord(now())))
+        if module.number not in self.state.modules or not self._is_recorded:
+            record = self.state.modules.get(module.number, ModuleRecord(now()))
+            self._write(self.state.with_module(module.number, record))
         return backup
 
     # --- The folder that is tito's own ------------------------------------------------------------
@@ -486,21 +463,12 @@ class Workspace:
     def _observed(self) -> State:
         """What the folders show where nothing is recorded: which modules were started."""
         started = [
-            module
+            module.number
             for module in self.curriculum.modules
-            if all(map(self.package, module.packages)) and self._touched(module)
+            if was_started(self.curriculum, module, self.folder)
         ]
-        return State({module.number: ModuleRecord(now()) for module in started})
+        return State({number: ModuleRecord(now()) for number in started})
 
-    def _touched(self, module: Module) -> bool:
-        """Whether an exercise of a module is blank in her packages, or her own."""
-        for package in module.packages:
-            folder = self.folder / package
-            try:
-                exercises = module.exercises_in(package)
-                blank = any(is_blank(folder, exercise) for exercise in exercises)
-                if blank or self._divide(module, package, folder)[1]:
-                    return True
-            except TitoError:  # a file that does not parse, or a function taken away
-                return True
-        return False
+    @property
+    def _is_recorded(self) -> bool:
+        return read_state(self._own) is not None

@@ -27,7 +27,8 @@ PRINTED = 4000  # characters of what a failing test printed
 FRAMES = 60  # frames of a traceback, the innermost
 NOTES = 20  # notes of an exception
 COMPARING = (
-    *("builtins", "math", "operator", "hypothesis", "numpy", "numpy._core.numeric"),
+    *("builtins", "math", "operator", "hypothesis", "numpy"),
+    *("numpy._core.numeric", "numpy._core.fromnumeric", "numpy._core._methods"),
     *("numpy.testing", "numpy.testing._private.utils"),
     *("pytest", "_pytest.approx", "_pytest.python_api", "_pytest.raises"),
 )
