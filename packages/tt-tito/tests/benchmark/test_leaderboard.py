@@ -122,7 +122,7 @@ def test_a_leaderboard_of_another_version_is_left_alone(
         connection.execute("PRAGMA user_version = 1")
     before = board.path.read_bytes()
     for use in (board.rows, lambda: board.keep(result(submission, "b", 1.0))):
-        with pytest.raises(TitoError, match="another file with --file"):
+        with pytest.raises(TitoError, match="another file, with --file"):
             use()
     assert board.path.read_bytes() == before
 
@@ -203,10 +203,12 @@ def test_ten_processes_add_at_once_and_one_is_killed(board: Leaderboard, folder:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    assert killed.stdout is not None
-    seen = [int(killed.stdout.readline()) for _ in range(3)]
-    killed.kill()
-    seen += [int(line) for line in killed.communicate()[0].split()]
+    with killed:
+        assert killed.stdout is not None
+        seen = [int(killed.stdout.readline()) for _ in range(3)]
+        killed.kill()
+        # `communicate` would pass over what `readline` has taken from the pipe beforehand.
+        seen += [int(line) for line in killed.stdout.read().split()]
     for process in honest:
         process.communicate()
         assert process.returncode == 0
