@@ -48,12 +48,14 @@ class LayerCache:
             ValueError: There is no room for them, or their shapes are not those before.
         """
         start, stop = self.length, self.length + key.shape[2]
-        if start:
-            self._check_shapes(key, value)
         if stop > self._keys.shape[2] or not start:
+            if start:
+                self._check_shapes(key, value)
             self._make_room(key, value, stop)
-        self._keys[:, :, start:stop] = key
-        self._values[:, :, start:stop] = value
+        new_keys, new_values = self._keys[:, :, start:stop], self._values[:, :, start:stop]
+        if new_keys.shape != key.shape or new_values.shape != value.shape:
+            self._check_shapes(key, value)
+        new_keys[...], new_values[...] = key, value
         self.length = stop
         return self._keys[:, :, :stop], self._values[:, :, :stop]
 
